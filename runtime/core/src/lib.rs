@@ -1,0 +1,10 @@
+//! The pure engine: time and watermarks, windows, key groups, the plan and its stable operator ids, barrier alignment,
+//! journal and checkpoint decisions.
+//!
+//! It refuses I/O, clocks, randomness, tokio, tonic and DataFusion: `now` is a parameter, a decision is a value.
+
+pub mod hash;
+pub mod id;
+pub mod key_group;
+pub mod plan;
+pub mod time;

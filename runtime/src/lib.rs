@@ -1,0 +1,10 @@
+//! The runtime of Sluice: operators, state, checkpoints, exchange, connectors and the `sluice` command.
+//!
+//! It refuses the Kubernetes API: a job is a manifest or a text, its truth is the journal in its object store.
+
+pub mod clock;
+pub mod connector;
+pub mod element;
+pub mod operator;
+pub mod row;
+pub mod state;
