@@ -5,6 +5,8 @@
 pub mod clock;
 pub mod connector;
 pub mod element;
+pub mod expr;
 pub mod operator;
+pub mod operators;
 pub mod row;
 pub mod state;

@@ -1,8 +1,10 @@
 //! The contract between an operator and the task that runs it.
 
+use crate::clock::Clock;
 use crate::element::Batch;
 use crate::state::{StateBlock, StateSink};
 use sluice_core::id::Epoch;
+use sluice_core::key_group::KeyGroups;
 use sluice_core::plan::Port;
 use sluice_core::time::{EventTime, ProcTime};
 
@@ -53,9 +55,8 @@ pub trait Operator: Send {
         None
     }
 
-    /// Freezes the state for the snapshot of `epoch`. `full`: the snapshot must hold all rows, not only the changed ones.
-    /// Never called while a drain is unfinished.
-    fn barrier(&mut self, _epoch: Epoch, _full: bool) {}
+    /// Freezes the state for the snapshot of `epoch`. Never called while a drain is unfinished.
+    fn barrier(&mut self, _epoch: Epoch, _scope: Scope) {}
 
     /// Hands over up to about `budget` frozen rows. Returns whether the snapshot is complete. Never blocks: when the sink
     /// is full it returns `Pending` and goes on later.
@@ -76,6 +77,23 @@ pub trait Operator: Send {
     fn stats(&self) -> OperatorStats {
         OperatorStats::default()
     }
+}
+
+/// What a snapshot must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Every row: the first snapshot, and after an epoch that did not become canonical.
+    Full,
+    /// Rows changed or deleted since the barrier before, and all rows of one sixteenth (`rotation` < 16) of the hash range,
+    /// so that nothing older than 16 snapshots is ever needed.
+    Delta { rotation: u8 },
+}
+
+/// What every operator is built with.
+#[derive(Clone, Debug)]
+pub struct OperatorContext {
+    pub key_groups: KeyGroups,
+    pub clock: Clock,
 }
 
 /// Output portions: long enough for the vector kernels (≥ 500), short enough that a barrier waits for microseconds.

@@ -2,7 +2,7 @@
 //!
 //! Placeholder signatures; see the state design.
 
-use crate::operator::Drained;
+use crate::operator::{Drained, Scope};
 use crate::row::RowError;
 use sluice_core::id::Epoch;
 use sluice_core::key_group::KeyGroups;
@@ -76,7 +76,11 @@ impl<V: StateValue> KeyedTable<V> {
     pub fn for_each(&self, _f: impl FnMut(u64, &[u8], &V)) {
         unreachable!("written next")
     }
-    pub fn barrier(&mut self, _epoch: Epoch, _full: bool) {
+    /// Visits up to about `budget` rows from `cursor` on, round and round: TTL sweeps. Returns the next cursor.
+    pub fn scan(&self, _cursor: u64, _budget: usize, _f: impl FnMut(u64, &[u8], &V)) -> u64 {
+        unreachable!("written next")
+    }
+    pub fn barrier(&mut self, _epoch: Epoch, _scope: Scope) {
         unreachable!("written next")
     }
     pub fn drain(&mut self, _budget: usize, _sink: &mut dyn StateSink) -> Drained {

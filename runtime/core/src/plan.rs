@@ -142,7 +142,7 @@ pub enum Op {
     GroupAggregate {
         keys: Vec<usize>,
         aggregates: Vec<Aggregate>,
-        ttl_ms: Option<u64>,
+        ttl: Option<Ttl>,
     },
     /// Regular join on equal keys, both sides kept. Output: left columns, then right columns (left only for Semi, Anti).
     Join {
@@ -150,8 +150,8 @@ pub enum Op {
         left_keys: Vec<usize>,
         right_keys: Vec<usize>,
         residual: Option<Expr>,
-        left_ttl_ms: Option<u64>,
-        right_ttl_ms: Option<u64>,
+        left_ttl: Option<Ttl>,
+        right_ttl: Option<Ttl>,
     },
     /// Join of two append-only inputs on equal keys and `left.time BETWEEN right.time + lower AND right.time + upper`.
     IntervalJoin {
@@ -180,7 +180,7 @@ pub enum Op {
         offset: u64,
         limit: u64,
         emit_row_number: bool,
-        ttl_ms: Option<u64>,
+        ttl: Option<Ttl>,
     },
     /// Top-N within a window: `partition` excludes the window; fires when the watermark passes the end; append-only output.
     WindowTopN {
@@ -196,13 +196,28 @@ pub enum Op {
         keys: Vec<usize>,
         order: DedupOrder,
         keep: Keep,
-        ttl_ms: Option<u64>,
+        ttl: Option<Ttl>,
     },
     /// Writes to a table. `upsert_keys`: columns of the sink's primary key, empty if it has none.
     Sink {
         table: String,
         upsert_keys: Vec<usize>,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimeDomain {
+    /// Watermarks.
+    Event,
+    /// The injected clock; the column was filled by `PROCTIME()`.
+    Processing,
+}
+
+/// How long state of a non-windowed operator is kept after its last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ttl {
+    pub ms: u64,
+    pub domain: TimeDomain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
