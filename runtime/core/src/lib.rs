@@ -3,8 +3,11 @@
 //!
 //! It refuses I/O, clocks, randomness, tokio, tonic and DataFusion: `now` is a parameter, a decision is a value.
 
+pub mod checksum;
+pub mod envelope;
 pub mod hash;
 pub mod id;
 pub mod key_group;
+pub mod manifest;
 pub mod plan;
 pub mod time;
