@@ -94,6 +94,10 @@ pub enum Scope {
 pub struct OperatorContext {
     pub key_groups: KeyGroups,
     pub clock: Clock,
+    /// How long after its end a window stays open for rows that come late (`table.exec.window.allow-lateness`).
+    pub allowed_lateness_ms: i64,
+    /// Whether an edge takes this node's [`Port::Late`]; otherwise late rows are only counted.
+    pub emit_late: bool,
 }
 
 /// Output portions: long enough for the vector kernels (≥ 500), short enough that a barrier waits for microseconds.

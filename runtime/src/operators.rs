@@ -1,10 +1,15 @@
 //! The operators, one file each, and the factory from a plan node.
 
+pub mod filter;
+pub mod project;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use crate::expr::ExprError;
 use crate::operator::{Operator, OperatorContext};
 use crate::row::RowError;
 use arrow::datatypes::SchemaRef;
-use sluice_core::plan::Node;
+use sluice_core::plan::{Changelog, Node, Op};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -16,10 +21,26 @@ pub enum BuildError {
     NotAnOperator(String),
 }
 
-/// Builds the operator of a node (not sources, sinks and unions, which the task itself is made of). `inputs` are the schemas
-/// of the node's inputs; whether one carries ops is the upstream node's `changelog`.
-pub fn build(node: &Node, _inputs: &[SchemaRef], _cx: &OperatorContext) -> Result<Box<dyn Operator>, BuildError> {
+/// What a node knows of one of its inputs before the first row: the upstream node's columns and kinds of rows.
+#[derive(Clone, Debug)]
+pub struct InputShape {
+    pub schema: SchemaRef,
+    pub changelog: Changelog,
+}
+
+impl InputShape {
+    /// Whether rows may be taken back.
+    pub fn retracts(&self) -> bool {
+        self.changelog == Changelog::Retract
+    }
+}
+
+/// Builds the operator of a node (not sources, sinks and unions, which the task itself is made of). `inputs` describes the
+/// node's inputs in order: operators choose the shape of their state by it.
+pub fn build(node: &Node, inputs: &[InputShape], cx: &OperatorContext) -> Result<Box<dyn Operator>, BuildError> {
     match &node.op {
+        Op::Project { exprs } => Ok(Box::new(project::Project::new(exprs, &inputs[0].schema, &node.schema, cx)?)),
+        Op::Filter { predicate } => Ok(Box::new(filter::Filter::new(predicate, &inputs[0].schema, cx)?)),
         op => Err(BuildError::NotAnOperator(format!("{op:?}"))),
     }
 }
