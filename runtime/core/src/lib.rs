@@ -11,3 +11,4 @@ pub mod key_group;
 pub mod manifest;
 pub mod plan;
 pub mod time;
+pub mod window;
