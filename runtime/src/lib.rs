@@ -2,11 +2,17 @@
 //!
 //! It refuses the Kubernetes API: a job is a manifest or a text, its truth is the journal in its object store.
 
+pub mod channel;
 pub mod clock;
 pub mod connector;
 pub mod element;
 pub mod expr;
+pub mod graph;
+pub mod mailbox;
+pub mod metrics;
 pub mod operator;
 pub mod operators;
 pub mod row;
 pub mod state;
+pub mod task;
+pub mod worker;

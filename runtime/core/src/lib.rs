@@ -3,6 +3,7 @@
 //!
 //! It refuses I/O, clocks, randomness, tokio, tonic and DataFusion: `now` is a parameter, a decision is a value.
 
+pub mod align;
 pub mod checksum;
 pub mod envelope;
 pub mod hash;
@@ -11,4 +12,5 @@ pub mod key_group;
 pub mod manifest;
 pub mod plan;
 pub mod time;
+pub mod watermark;
 pub mod window;
