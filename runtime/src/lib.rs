@@ -5,6 +5,7 @@
 pub mod channel;
 pub mod clock;
 pub mod connector;
+pub mod connectors;
 pub mod element;
 pub mod expr;
 pub mod graph;

@@ -1,0 +1,92 @@
+//! The connectors: what `'connector' = '…'` names, which options each knows, and how a declared table is opened.
+//!
+//! Options are parsed without touching the outside world ([`validate_source`], [`validate_sink`]), so that `sluice check`
+//! says everything that is wrong with a text before anything runs; opening then does the I/O.
+
+mod blackhole;
+pub mod options;
+pub mod terminal;
+
+use crate::clock::Clock;
+use crate::connector::{ConnectorError, Sink, SinkGuarantee, Source, SourceGuarantee};
+use options::{Options, nearest};
+use sluice_core::id::WriterId;
+use sluice_core::plan::Table;
+use std::path::PathBuf;
+use std::sync::Arc;
+use terminal::Terminal;
+
+/// What a connector gets from the process that opens it.
+#[derive(Clone)]
+pub struct ConnectorContext {
+    pub clock: Clock,
+    /// Relative paths in options resolve against this: the directory of the job's file, so that a job gives the same
+    /// output from wherever it is started.
+    pub base_dir: PathBuf,
+    /// This process; a part of the names of what it writes.
+    pub writer: WriterId,
+    /// Where `print` writes.
+    pub terminal: Arc<dyn Terminal>,
+}
+
+/// Every connector by its name, in the order in which messages list them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connector {
+    Blackhole,
+}
+
+impl Connector {
+    pub const ALL: [Self; 1] = [Self::Blackhole];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blackhole => "blackhole",
+        }
+    }
+
+    /// The connector that a table names.
+    pub fn of(table: &Table) -> Result<Self, ConnectorError> {
+        let options = Options::new(table);
+        let name = options.required("connector")?;
+        Self::ALL.into_iter().find(|c| c.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name);
+            let hint = nearest(name, names).map(|n| format!("; did you mean '{n}'?")).unwrap_or_default();
+            options.invalid(format!("unknown connector '{name}'{hint} (known: {})", names.join(", ")))
+        })
+    }
+
+    fn cannot_read(self, table: &Table) -> ConnectorError {
+        Options::new(table)
+            .invalid(format!("connector '{}' only writes: it cannot be used after FROM or JOIN", self.name()))
+    }
+}
+
+/// Checks a table that is read and says what its source can promise. Pure: no file, no network.
+pub fn validate_source(table: &Table) -> Result<SourceGuarantee, ConnectorError> {
+    let connector = Connector::of(table)?;
+    match connector {
+        Connector::Blackhole => Err(connector.cannot_read(table)),
+    }
+}
+
+/// Checks a table that is written and says what its sink can promise. Pure: no file, no network.
+pub fn validate_sink(table: &Table) -> Result<SinkGuarantee, ConnectorError> {
+    match Connector::of(table)? {
+        Connector::Blackhole => blackhole::check(table).map(|()| SinkGuarantee::ExactlyOnce),
+    }
+}
+
+/// Opens a table for reading.
+pub fn open_source(table: &Table, _cx: &ConnectorContext) -> Result<Box<dyn Source>, ConnectorError> {
+    let connector = Connector::of(table)?;
+    match connector {
+        Connector::Blackhole => Err(connector.cannot_read(table)),
+    }
+}
+
+/// Opens a table for writing.
+pub fn open_sink(table: &Table, _cx: &ConnectorContext) -> Result<Arc<dyn Sink>, ConnectorError> {
+    match Connector::of(table)? {
+        Connector::Blackhole => Ok(Arc::new(blackhole::BlackholeSink::open(table)?)),
+    }
+}
