@@ -6,6 +6,7 @@ pub mod channel;
 pub mod clock;
 pub mod connector;
 pub mod connectors;
+pub mod deploy;
 pub mod element;
 pub mod expr;
 pub mod graph;

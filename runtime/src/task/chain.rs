@@ -8,7 +8,9 @@ use super::{SnapshotSinks, TaskError};
 use crate::connector::{SinkWriter, Staged};
 use crate::element::{Batch, Element};
 use crate::metrics::OperatorMetrics;
-use crate::operator::{Drained, Operator, Scope};
+use crate::operator::{Drained, Operator, OperatorError, Scope};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use sluice_core::id::Epoch;
 use sluice_core::plan::Port;
 use sluice_core::time::{EventTime, ProcTime};
@@ -54,7 +56,15 @@ impl Link {
 /// What ends a chain.
 pub enum Terminal {
     Outputs,
-    Sink { node: usize, writer: Box<dyn SinkWriter>, metrics: Arc<OperatorMetrics> },
+    Sink { node: usize, writer: Box<dyn SinkWriter>, schema: SchemaRef, metrics: Arc<OperatorMetrics> },
+}
+
+impl Terminal {
+    /// `schema`: of the table; rows take its names, for a query's own mean nothing to a sink.
+    pub fn sink(node: usize, writer: Box<dyn SinkWriter>, schema: SchemaRef, metrics: Arc<OperatorMetrics>) -> Self {
+        let loose = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>();
+        Self::Sink { node, writer, schema: Arc::new(Schema::new(loose)), metrics }
+    }
 }
 
 pub struct Chain {
@@ -166,9 +176,11 @@ impl Chain {
     fn leave(&mut self, batch: Batch) -> Result<(), TaskError> {
         match &mut self.terminal {
             Terminal::Outputs => self.outputs.send(batch),
-            Terminal::Sink { writer, metrics, .. } => {
+            Terminal::Sink { writer, schema, metrics, .. } => {
                 metrics.rows_in.add(batch.len() as u64);
-                writer.write(&batch)?;
+                let rows = RecordBatch::try_new(Arc::clone(schema), batch.rows.columns().to_vec())
+                    .map_err(OperatorError::Output)?;
+                writer.write(&Batch { rows, ..batch })?;
             }
         }
         Ok(())
