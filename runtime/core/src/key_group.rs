@@ -11,7 +11,7 @@ use std::ops::Range;
 pub struct KeyGroup(pub u16);
 
 /// The number of key groups of a job: 1 to 32768, fixed at its first start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct KeyGroups(u32);
 
