@@ -4,6 +4,7 @@
 //! Arrow timestamps; engine time is milliseconds. Nothing here knows parallelism, threads or stores.
 
 pub mod expr;
+pub mod types;
 
 use crate::id::OperatorId;
 use arrow_schema::SchemaRef;

@@ -1,1 +1,3 @@
-//! placeholder
+//! From SQL text to the streaming plan.
+
+pub mod functions;

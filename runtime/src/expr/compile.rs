@@ -1,0 +1,287 @@
+//! From the plan's tree to the executable one: checks types, folds constants, chooses kernels.
+
+use super::ExprError;
+use super::arithmetic::Arithmetic;
+use super::boolean::{Case, Logic};
+use super::call::{Call, ClockCall};
+use super::cast::Cast;
+use super::compare::{Compare, InSet};
+use super::like::{Like, Pattern};
+use super::node::{Node, Rows};
+use super::reduced::Reduced;
+use crate::clock::Clock;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::concat;
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, SchemaRef};
+use datafusion_common::config::ConfigOptions;
+use sluice_core::plan::expr::{BinaryOp, Expr};
+use sluice_core::plan::types::binary_type;
+use sluice_sql::functions::{self, clock::ClockFunction};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+type Compiled = Result<(Node, DataType), ExprError>;
+
+pub(super) fn compile(expr: &Expr, input: &SchemaRef, clock: &Clock) -> Compiled {
+    Compiler { input, clock, config: Arc::new(ConfigOptions::default()) }.compile(expr)
+}
+
+fn refused(what: impl Into<String>, message: impl Into<String>) -> ExprError {
+    ExprError::Compile { what: what.into(), message: message.into() }
+}
+
+struct Compiler<'a> {
+    input: &'a SchemaRef,
+    clock: &'a Clock,
+    config: Arc<ConfigOptions>,
+}
+
+impl Compiler<'_> {
+    fn compile(&self, expr: &Expr) -> Compiled {
+        let (node, data_type) = self.translate(expr)?;
+        if matches!(node, Node::Column(_) | Node::Constant(_) | Node::Clock(_)) || !is_constant(expr) {
+            return Ok((node, data_type));
+        }
+        // What fails is left to fail when (and only when) a row asks for it.
+        match node.evaluate(&Rows::single()) {
+            Ok(value) if value.array.len() == 1 => Ok((Node::Constant(value.array), data_type)),
+            _ => Ok((node, data_type)),
+        }
+    }
+
+    fn boxed(&self, expr: &Expr) -> Result<Box<Node>, ExprError> {
+        Ok(Box::new(self.compile(expr)?.0))
+    }
+
+    fn translate(&self, expr: &Expr) -> Compiled {
+        let boolean = |node| Ok((node, DataType::Boolean));
+        match expr {
+            Expr::Column(i) => match self.input.fields().get(*i) {
+                Some(f) => Ok((Node::Column(*i), f.data_type().clone())),
+                None => {
+                    Err(refused(format!("column {i}"), format!("the input has {} columns", self.input.fields().len())))
+                }
+            },
+            Expr::Literal(l) => Ok((Node::Constant(super::literal::array(l)?), l.data_type.clone())),
+            Expr::Binary { op, left, right } => self.binary(*op, left, right),
+            Expr::Not(e) => boolean(Node::Not(self.boxed(e)?)),
+            Expr::Negate(e) => self.compile(e).map(|(n, t)| (Node::Negate(Box::new(n)), t)),
+            Expr::IsNull(e) => boolean(Node::IsNull(self.boxed(e)?)),
+            Expr::IsNotNull(e) => boolean(Node::IsNotNull(self.boxed(e)?)),
+            Expr::IsTrue(e) => boolean(Node::Is(self.boxed(e)?, true)),
+            Expr::IsFalse(e) => boolean(Node::Is(self.boxed(e)?, false)),
+            Expr::Like { expr, pattern, escape, negated, case_insensitive } => {
+                boolean(self.like(expr, pattern, *escape, *negated, *case_insensitive)?)
+            }
+            Expr::InList { expr, list, negated } => boolean(self.in_list(expr, list, *negated)?),
+            Expr::Cast { expr, to } => self.cast(expr, to, false),
+            Expr::TryCast { expr, to } => self.cast(expr, to, true),
+            Expr::Case { operand, branches, otherwise } => {
+                self.case(operand.as_deref(), branches, otherwise.as_deref())
+            }
+            Expr::Call { function, args, data_type } => self.call(function, args, data_type),
+        }
+    }
+
+    fn binary(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Compiled {
+        let ((l, lt), (r, rt)) = (self.compile(left)?, self.compile(right)?);
+        let mismatch = || refused(format!("operator {op:?}"), format!("it does not take {lt} and {rt}; use CAST"));
+        match op {
+            BinaryOp::And | BinaryOp::Or => {
+                let lazy = r.is_lazy().then(|| columns(&[right]));
+                let logic = Logic { and: op == BinaryOp::And, left: l, right: r, lazy };
+                Ok((Node::Logic(Box::new(logic)), DataType::Boolean))
+            }
+            BinaryOp::Concat => self.call("concat", &[left.clone(), right.clone()], &DataType::Utf8),
+            BinaryOp::Eq
+            | BinaryOp::NotEq
+            | BinaryOp::Lt
+            | BinaryOp::LtEq
+            | BinaryOp::Gt
+            | BinaryOp::GtEq
+            | BinaryOp::IsDistinctFrom
+            | BinaryOp::IsNotDistinctFrom => {
+                if !comparable(&lt, &rt) {
+                    return Err(mismatch());
+                }
+                Ok((Node::Compare(Box::new(Compare { op, left: l, right: r })), DataType::Boolean))
+            }
+            _ => {
+                let data_type = binary_type(op, &lt, &rt).ok_or_else(mismatch)?;
+                if matches!(op, BinaryOp::Divide | BinaryOp::Modulo)
+                    && let Some(divisor) = integer(&r)
+                    && let Some(by) = Reduced::new(op == BinaryOp::Modulo, &data_type, divisor)
+                {
+                    return Ok((Node::Reduced(Box::new(l), by), data_type));
+                }
+                let node = Arithmetic { op, left: l, right: r, data_type: data_type.clone() };
+                Ok((Node::Arithmetic(Box::new(node)), data_type))
+            }
+        }
+    }
+
+    fn like(
+        &self,
+        expr: &Expr,
+        pattern: &Expr,
+        escape: Option<char>,
+        negated: bool,
+        fold: bool,
+    ) -> Result<Node, ExprError> {
+        let (input, _) = self.compile(expr)?;
+        let (pattern, _) = self.compile(pattern)?;
+        let constant = match &pattern {
+            Node::Constant(p) => p.as_string_opt::<i32>().filter(|p| p.is_valid(0)).map(|p| p.value(0)),
+            _ => None,
+        };
+        let prepared =
+            constant.map(|p| Pattern::new(p, escape, fold)).transpose().map_err(|e| refused("LIKE", e.to_string()))?;
+        Ok(Node::Like(Box::new(Like { input, pattern, prepared, escape, negated, case_insensitive: fold })))
+    }
+
+    fn in_list(&self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Node, ExprError> {
+        let (input, data_type) = self.compile(expr)?;
+        let mut values: Vec<ArrayRef> = vec![];
+        for item in list {
+            let (node, item_type) = self.compile(item)?;
+            match node {
+                Node::Constant(v) if item_type == data_type => values.push(v),
+                Node::Constant(v) if item_type == DataType::Null => {
+                    values.push(arrow::array::new_null_array(&data_type, v.len()));
+                }
+                _ => return self.in_columns(expr, list, negated),
+            }
+        }
+        if values.is_empty() || data_type.is_floating() {
+            return self.in_columns(expr, list, negated);
+        }
+        let values: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
+        let values = concat(&values).map_err(|e| refused("IN", e.to_string()))?;
+        let set = InSet::new(input, &values, negated).map_err(|e| refused("IN", e.to_string()))?;
+        Ok(Node::InSet(Box::new(set)))
+    }
+
+    /// `x = a OR x = b …` where the list is not constant.
+    fn in_columns(&self, expr: &Expr, list: &[Expr], negated: bool) -> Result<Node, ExprError> {
+        let equals = |item: &Expr| Expr::Binary {
+            op: BinaryOp::Eq,
+            left: Box::new(expr.clone()),
+            right: Box::new(item.clone()),
+        };
+        let Some((first, rest)) = list.split_first() else {
+            return Err(refused("IN", "the list is empty"));
+        };
+        let any = rest.iter().fold(equals(first), |any, item| Expr::Binary {
+            op: BinaryOp::Or,
+            left: Box::new(any),
+            right: Box::new(equals(item)),
+        });
+        Ok(self.compile(&if negated { Expr::Not(Box::new(any)) } else { any })?.0)
+    }
+
+    fn cast(&self, expr: &Expr, to: &DataType, tolerant: bool) -> Compiled {
+        let (node, from) = self.compile(expr)?;
+        if from == *to {
+            return Ok((node, from));
+        }
+        let cast = Cast::new(&from, to, tolerant)?;
+        Ok((Node::Cast(Box::new(node), cast), to.clone()))
+    }
+
+    fn case(&self, operand: Option<&Expr>, branches: &[(Expr, Expr)], otherwise: Option<&Expr>) -> Compiled {
+        let mut all: Vec<&Expr> = vec![];
+        let mut compiled = vec![];
+        let mut data_type = DataType::Null;
+        for (when, then) in branches {
+            all.extend([when, then]);
+            let condition = match operand {
+                Some(operand) => self.binary(BinaryOp::Eq, operand, when)?.0,
+                None => self.compile(when)?.0,
+            };
+            let (value, value_type) = self.compile(then)?;
+            if data_type == DataType::Null {
+                data_type = value_type;
+            }
+            compiled.push((condition, value));
+        }
+        let otherwise = match otherwise {
+            Some(e) => {
+                all.push(e);
+                let (value, value_type) = self.compile(e)?;
+                if data_type == DataType::Null {
+                    data_type = value_type;
+                }
+                Some(value)
+            }
+            None => None,
+        };
+        all.extend(operand);
+        let case = Case { branches: compiled, otherwise, data_type: data_type.clone(), used: columns(&all) };
+        Ok((Node::Case(Box::new(case)), data_type))
+    }
+
+    fn call(&self, function: &str, args: &[Expr], data_type: &DataType) -> Compiled {
+        if let Some(clock) = ClockFunction::of(function) {
+            let call = ClockCall { function: clock, clock: self.clock.clone(), data_type: data_type.clone() };
+            return Ok((Node::Clock(Box::new(call)), data_type.clone()));
+        }
+        let Some(udf) = functions::scalar(function) else {
+            return Err(refused(format!("function {}", function.to_uppercase()), "no such function is known here"));
+        };
+        let mut nodes = vec![];
+        let mut arg_fields = vec![];
+        for arg in args {
+            let (node, arg_type) = self.compile(arg)?;
+            nodes.push(node);
+            arg_fields.push(Arc::new(Field::new("arg", arg_type, true)));
+        }
+        let call = Call {
+            name: function.to_owned(),
+            udf,
+            args: nodes,
+            arg_fields,
+            return_field: Arc::new(Field::new(function, data_type.clone(), true)),
+            config: self.config.clone(),
+        };
+        Ok((Node::Call(Box::new(call)), data_type.clone()))
+    }
+}
+
+/// Times of one kind compare whatever their zone: the instant counts.
+fn comparable(left: &DataType, right: &DataType) -> bool {
+    match (left, right) {
+        (DataType::Timestamp(l, _), DataType::Timestamp(r, _)) => l == r,
+        (DataType::Decimal128(_, l), DataType::Decimal128(_, r)) => l == r,
+        _ => left == right || *left == DataType::Null || *right == DataType::Null,
+    }
+}
+
+fn integer(node: &Node) -> Option<i64> {
+    let Node::Constant(v) = node else { return None };
+    if v.is_null(0) {
+        return None;
+    }
+    match v.data_type() {
+        DataType::Int64 => Some(v.as_primitive::<Int64Type>().value(0)),
+        DataType::Int32 => Some(i64::from(v.as_primitive::<Int32Type>().value(0))),
+        _ => None,
+    }
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) => false,
+        Expr::Call { function, .. } if ClockFunction::of(function).is_some() => false,
+        _ => expr.children().into_iter().all(is_constant),
+    }
+}
+
+fn columns(exprs: &[&Expr]) -> Vec<usize> {
+    let mut used = BTreeSet::new();
+    for e in exprs {
+        e.for_each_column(&mut |i| {
+            used.insert(i);
+        });
+    }
+    used.into_iter().collect()
+}
