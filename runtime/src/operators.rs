@@ -5,11 +5,13 @@ pub mod project;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use crate::aggregate::AggregateError;
 use crate::expr::ExprError;
 use crate::operator::{Operator, OperatorContext};
 use crate::row::RowError;
 use arrow::datatypes::SchemaRef;
 use sluice_core::plan::{Changelog, Node, Op};
+use sluice_core::window::WindowError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -17,6 +19,10 @@ pub enum BuildError {
     Expr(#[from] ExprError),
     #[error(transparent)]
     Row(#[from] RowError),
+    #[error(transparent)]
+    Aggregate(#[from] AggregateError),
+    #[error(transparent)]
+    Window(#[from] WindowError),
     #[error("operator '{0}' cannot be built here")]
     NotAnOperator(String),
 }
