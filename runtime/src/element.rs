@@ -73,6 +73,12 @@ impl Batch {
         self.rows.num_rows() == 0
     }
 
+    /// What row `i` does to the stream.
+    #[inline(always)]
+    pub fn op(&self, i: usize) -> RowOp {
+        self.ops.as_ref().map_or(RowOp::Insert, |o| RowOp::from_code(o.value(i)).expect("op codes are those of RowOp"))
+    }
+
     /// Whether row `i` adds (`+I`, `+U`) or takes away.
     #[inline(always)]
     pub fn adds(&self, i: usize) -> bool {

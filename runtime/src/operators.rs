@@ -1,7 +1,13 @@
 //! The operators, one file each, and the factory from a plan node.
 
+pub mod expiry;
 pub mod filter;
+pub mod join;
+pub mod key_chains;
 pub mod project;
+#[cfg(test)]
+pub(crate) mod replay;
+pub mod row_slab;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -23,6 +29,8 @@ pub enum BuildError {
     Aggregate(#[from] AggregateError),
     #[error(transparent)]
     Window(#[from] WindowError),
+    #[error("a join compares '{left}' with '{right}': cast one of them to the other's type")]
+    KeyTypes { left: String, right: String },
     #[error("operator '{0}' cannot be built here")]
     NotAnOperator(String),
 }
@@ -47,6 +55,17 @@ pub fn build(node: &Node, inputs: &[InputShape], cx: &OperatorContext) -> Result
     match &node.op {
         Op::Project { exprs } => Ok(Box::new(project::Project::new(exprs, &inputs[0].schema, &node.schema, cx)?)),
         Op::Filter { predicate } => Ok(Box::new(filter::Filter::new(predicate, &inputs[0].schema, cx)?)),
+        Op::Join { kind, left_keys, right_keys, residual, left_ttl, right_ttl } => {
+            let plan = join::JoinPlan {
+                kind: *kind,
+                left_keys,
+                right_keys,
+                residual: residual.as_ref(),
+                left_ttl: *left_ttl,
+                right_ttl: *right_ttl,
+            };
+            Ok(Box::new(join::RegularJoin::new(&plan, node, inputs, cx)?))
+        }
         op => Err(BuildError::NotAnOperator(format!("{op:?}"))),
     }
 }
