@@ -1,11 +1,20 @@
 //! Keyed state: tables that an operator reads and writes, and snapshots that leave them by row, never stopping it.
 
+mod key;
 mod keyed;
+mod outbox;
+mod prefetch;
+mod slab;
+mod slot;
+mod slot_table;
+mod sub_table;
 #[cfg(test)]
 mod tests;
+mod word_table;
 
 use crate::row::{RowBuffer, RowError};
 pub use keyed::KeyedTable;
+pub use word_table::{WordKey, WordTable};
 
 /// Snapshot rows of one table of one operator, in hand-over portions.
 #[derive(Clone, Debug, Default)]

@@ -72,18 +72,14 @@ impl<'a> Column<'a> {
     }
 
     fn list(item: &Kind, array: &'a dyn Array) -> Values<'a> {
-        match array.data_type() {
-            DataType::LargeList(_) => {
-                let l = array.as_list::<i64>();
-                let offsets = l.value_offsets().iter().map(|o| *o as usize).collect();
-                Values::List(offsets, Box::new(Self::new(item, l.values().as_ref())))
-            }
-            _ => {
-                let l = array.as_list::<i32>();
-                let offsets = l.value_offsets().iter().map(|o| *o as usize).collect();
-                Values::List(offsets, Box::new(Self::new(item, l.values().as_ref())))
-            }
+        if matches!(array.data_type(), DataType::LargeList(_)) {
+            let l = array.as_list::<i64>();
+            let offsets = l.value_offsets().iter().map(|o| *o as usize).collect();
+            return Values::List(offsets, Box::new(Self::new(item, l.values().as_ref())));
         }
+        let l = array.as_list::<i32>();
+        let offsets = l.value_offsets().iter().map(|o| *o as usize).collect();
+        Values::List(offsets, Box::new(Self::new(item, l.values().as_ref())))
     }
 
     #[inline]

@@ -1,270 +1,186 @@
-//! `KeyedTable`: key bytes → value. A first form, by an ordered map; the tables by slots replace what is inside.
+//! `KeyedTable`: key bytes → a value of any shape, which lives in a slab; the slot holds its handle.
 
+use super::key::Key;
+use super::outbox::Outbox;
+use super::prefetch::prefetch;
+use super::slab::Slab;
+use super::slot_table::{Place, SlotTable};
 use super::{StateBlock, StateSink, StateValue};
 use crate::operator::{Drained, Scope};
 use crate::row::RowError;
 use sluice_core::id::Epoch;
 use sluice_core::key_group::KeyGroups;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Key bytes → value, by key hash, with dirty bits by epoch parity and a cooperative drain.
 ///
-/// Keys of equal hash are searched one by one: put into the hash what tells rows apart, not only what routes them.
+/// Keys of equal hash are searched one by one: put into the hash what tells rows apart, not only what routes them. The low
+/// five bits of a hash are not kept.
+#[derive(Debug)]
 pub struct KeyedTable<V> {
-    table: u8,
-    rows: BTreeMap<u64, Vec<Row<V>>>,
-    len: usize,
-    heap: usize,
-    parity: usize,
-    deleted: Vec<(u64, Box<[u8]>)>,
-    frozen_deleted: Vec<(u64, Box<[u8]>)>,
-    drain: Option<Running>,
-    saved: VecDeque<StateBlock>,
+    slots: SlotTable,
+    rows: Slab<Row<V>>,
+    out: Outbox,
+    key_heap: usize,
 }
 
+#[derive(Debug)]
 struct Row<V> {
-    key: Box<[u8]>,
+    key: Key,
     value: V,
-    dirty: [bool; 2],
-    /// Not (any more) part of the rows that this drain owes because all are wanted.
-    saved: bool,
-    /// An earlier snapshot may hold it: its removal needs a tombstone.
-    persisted: bool,
 }
 
-struct Running {
-    scope: Scope,
-    /// Hashes below this are done.
-    at: u64,
-}
-
-/// The low bits of a hash are not kept.
-const HASH_MASK: u64 = !31;
-const BLOCK_ROWS: usize = 4096;
-
-fn wanted(scope: Scope, hash: u64) -> bool {
-    match scope {
-        Scope::Full => true,
-        Scope::Delta { rotation } => hash >> 52 & 15 == u64::from(rotation),
-    }
-}
-
-impl<V: StateValue> Row<V> {
-    fn owed(&self, scope: Scope, hash: u64, parity: usize) -> bool {
-        self.dirty[1 - parity] || wanted(scope, hash) && !self.saved
-    }
-
-    fn put(&mut self, hash: u64, parity: usize, block: &mut StateBlock) {
-        block.hashes.push(hash);
-        block.deleted.push(false);
-        block.keys.push(&self.key);
-        block.values.push_with(|out| self.value.encode(out));
-        self.dirty[1 - parity] = false;
-        self.persisted = true;
-    }
+/// Gives a frozen row to the outbox.
+fn emit<V: StateValue>(rows: &Slab<Row<V>>, out: &mut Outbox, hash: u64, words: &[u64]) {
+    let row = rows.get(words[0]);
+    out.row(hash, |b| b.extend_from_slice(row.key.bytes()), |b| row.value.encode(b));
 }
 
 impl<V: StateValue> KeyedTable<V> {
     pub fn new(table: u8, _key_groups: KeyGroups) -> Self {
-        Self {
-            table,
-            rows: BTreeMap::new(),
-            len: 0,
-            heap: 0,
-            parity: 0,
-            deleted: Vec::new(),
-            frozen_deleted: Vec::new(),
-            drain: None,
-            saved: VecDeque::new(),
-        }
+        Self { slots: SlotTable::new(1), rows: Slab::new(), out: Outbox::new(table, (0, 0)), key_heap: 0 }
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        self.slots.find(hash, |w| self.rows.get(w[0]).key.bytes() == key)
+    }
+
+    /// Asks for the memory of these rows, some rows before they are needed.
+    pub fn prefetch(&self, hash: u64) {
+        self.slots.prefetch(hash);
     }
 
     pub fn get(&self, hash: u64, key: &[u8]) -> Option<&V> {
-        self.rows.get(&(hash & HASH_MASK))?.iter().find(|r| *r.key == *key).map(|r| &r.value)
+        let at = self.find(hash, key)?;
+        Some(&self.rows.get(self.slots.words(at)[0]).value)
     }
 
     /// For writing; marks the row dirty and, while a drain runs, copies its frozen value out first.
     pub fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut V> {
-        let hash = hash & HASH_MASK;
-        let i = self.rows.get(&hash)?.iter().position(|r| *r.key == *key)?;
-        Some(self.touch(hash, i))
+        let at = self.find(hash, key)?;
+        let (rows, out) = (&self.rows, &mut self.out);
+        self.slots.touch(at, &mut |h, w| emit(rows, out, h, w));
+        let handle = self.slots.words(at)[0];
+        Some(&mut self.rows.get_mut(handle).value)
     }
 
     /// As `get_mut`, inserting first where there is none.
     pub fn entry(&mut self, hash: u64, key: &[u8], new: impl FnOnce() -> V) -> &mut V {
-        let hash = hash & HASH_MASK;
-        if let Some(i) = self.rows.get(&hash).and_then(|b| b.iter().position(|r| *r.key == *key)) {
-            return self.touch(hash, i);
+        let (rows, out) = (&self.rows, &mut self.out);
+        let same = |w: &[u64]| rows.get(w[0]).key.bytes() == key;
+        let (at, fresh) = self.slots.upsert(hash, same, &mut |h, w| emit(rows, out, h, w));
+        if fresh {
+            let key = Key::new(key);
+            self.key_heap += key.heap_bytes();
+            self.slots.words_mut(at)[0] = u64::from(self.rows.insert(Row { key, value: new() }));
         }
-        let bucket = self.rows.entry(hash).or_default();
-        let mut dirty = [false; 2];
-        dirty[self.parity] = true;
-        let saved = self.drain.as_ref().is_some_and(|d| hash >= d.at);
-        self.len += 1;
-        self.heap += key.len();
-        bucket.push(Row { key: key.into(), value: new(), dirty, saved, persisted: false });
-        &mut bucket.last_mut().expect("just pushed").value
+        let handle = self.slots.words(at)[0];
+        &mut self.rows.get_mut(handle).value
     }
 
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<V> {
-        let hash = hash & HASH_MASK;
-        let i = self.rows.get(&hash)?.iter().position(|r| *r.key == *key)?;
-        self.touch(hash, i);
-        let bucket = self.rows.get_mut(&hash)?;
-        let row = bucket.swap_remove(i);
-        if bucket.is_empty() {
-            self.rows.remove(&hash);
-        }
-        self.len -= 1;
-        self.heap -= row.key.len();
-        if row.persisted {
-            self.deleted.push((hash, row.key));
+        let at = self.find(hash, key)?;
+        let handle = self.slots.words(at)[0];
+        let (rows, out) = (&self.rows, &mut self.out);
+        let persisted = self.slots.remove(at, &mut |h, w| emit(rows, out, h, w));
+        let row = self.rows.remove(handle);
+        self.key_heap -= row.key.heap_bytes();
+        if persisted {
+            self.out.tombstone(hash & super::slot::HASH_MASK, |b| b.extend_from_slice(row.key.bytes()));
         }
         Some(row.value)
     }
 
     pub fn len(&self) -> usize {
-        self.len
+        self.slots.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
-    /// Memory of the table without the heap of its values.
+    /// Memory in use; what the values hold on the heap is estimated from a sample.
     pub fn bytes(&self) -> usize {
-        self.heap + self.len * (size_of::<Row<V>>() + 8)
+        let (n, heap) = self.rows.sample().fold((0, 0), |(n, h), r| (n + 1, h + r.value.heap_bytes()));
+        let values = (heap * self.len()).checked_div(n).unwrap_or(0);
+        self.slots.bytes() + self.rows.bytes() + self.key_heap + values + self.out.bytes()
     }
 
     /// Every row, in hash order: rebuilding timers after a restore.
     pub fn for_each(&self, mut f: impl FnMut(u64, &[u8], &V)) {
-        for (h, bucket) in &self.rows {
-            bucket.iter().for_each(|r| f(*h, &r.key, &r.value));
-        }
+        self.slots.for_each(|hash, words| {
+            let row = self.rows.get(words[0]);
+            f(hash, row.key.bytes(), &row.value);
+        });
     }
 
     /// Visits up to about `budget` rows from `cursor` on, round and round: TTL sweeps. Returns the next cursor; 0 at the end.
     pub fn scan(&self, cursor: u64, budget: usize, mut f: impl FnMut(u64, &[u8], &V)) -> u64 {
-        let mut left = budget;
-        for (h, bucket) in self.rows.range(cursor..) {
-            if left == 0 {
-                return *h;
-            }
-            bucket.iter().for_each(|r| f(*h, &r.key, &r.value));
-            left = left.saturating_sub(bucket.len());
-        }
-        0
+        self.slots.scan(cursor, budget, |hash, words| {
+            let row = self.rows.get(words[0]);
+            f(hash, row.key.bytes(), &row.value);
+        })
     }
 
     pub fn barrier(&mut self, _epoch: Epoch, scope: Scope) {
-        debug_assert!(self.drain.is_none(), "a barrier comes after the drain before is complete");
-        self.parity = 1 - self.parity;
-        self.frozen_deleted = std::mem::take(&mut self.deleted);
-        if scope == Scope::Full {
-            self.frozen_deleted.clear();
-        }
-        self.drain = Some(Running { scope, at: 0 });
+        self.slots.barrier(scope);
+        self.out.barrier(scope);
     }
 
     pub fn drain(&mut self, budget: usize, sink: &mut dyn StateSink) -> Drained {
-        if self.drain.is_none() {
-            return Drained::Complete;
-        }
-        while !self.frozen_deleted.is_empty() {
-            let mut block = sink.block(self.table);
-            let from = self.frozen_deleted.len().saturating_sub(BLOCK_ROWS);
-            for (hash, key) in &self.frozen_deleted[from..] {
-                block.hashes.push(*hash);
-                block.deleted.push(true);
-                block.keys.push(key);
-                block.values.push(&[]);
-            }
-            if sink.try_send(block).is_err() {
-                return Drained::Pending;
-            }
-            self.frozen_deleted.truncate(from);
-        }
-        while let Some(block) = self.saved.pop_front() {
-            if let Err(block) = sink.try_send(block) {
-                self.saved.push_front(block);
-                return Drained::Pending;
-            }
-        }
-        let Some(d) = &mut self.drain else { return Drained::Complete };
-        let mut block = sink.block(self.table);
-        let mut next = None;
-        let mut seen = 0;
-        for (hash, bucket) in self.rows.range_mut(d.at..) {
-            if seen >= budget {
-                next = Some(*hash);
-                break;
-            }
-            for row in bucket {
-                seen += 1;
-                if row.owed(d.scope, *hash, self.parity) {
-                    row.put(*hash, self.parity, &mut block);
-                }
-                row.saved = false;
-            }
-        }
-        d.at = next.unwrap_or(u64::MAX);
-        if next.is_none() {
-            self.drain = None;
-        }
-        if !block.is_empty()
-            && let Err(block) = sink.try_send(block)
-        {
-            self.saved.push_back(block);
-            // The rows are out of the table; only the hand-over is still owed.
-            self.drain.get_or_insert(Running { scope: Scope::Delta { rotation: 16 }, at: u64::MAX });
-        }
-        if self.drain.is_some() { Drained::Pending } else { Drained::Complete }
+        let rows = &self.rows;
+        self.out.drain(&mut self.slots, budget, sink, |out, hash, words| emit(rows, out, hash, words))
+    }
+
+    /// What the running snapshot still owes, at once: for a table that is dropped while it drains.
+    pub fn finish_drain(&mut self) -> VecDeque<StateBlock> {
+        let rows = &self.rows;
+        self.out.finish(&mut self.slots, |out, hash, words| emit(rows, out, hash, words))
     }
 
     pub fn restore(&mut self, block: &StateBlock) -> Result<(), RowError> {
-        for (i, hash) in block.hashes.iter().enumerate() {
-            let (hash, key) = (hash & HASH_MASK, block.keys.row(i));
+        for i in 0..block.len() {
+            let (hash, key) = (block.hashes[i], block.keys.row(i));
             if block.deleted[i] {
-                if let Some(bucket) = self.rows.get_mut(&hash)
-                    && let Some(at) = bucket.iter().position(|r| *r.key == *key)
-                {
-                    bucket.swap_remove(at);
-                    self.len -= 1;
-                    self.heap -= key.len();
-                    if bucket.is_empty() {
-                        self.rows.remove(&hash);
-                    }
-                }
-                continue;
-            }
-            let value = V::decode(block.values.row(i))?;
-            let bucket = self.rows.entry(hash).or_default();
-            let row = Row { key: key.into(), value, dirty: [false; 2], saved: false, persisted: true };
-            if let Some(at) = bucket.iter().position(|r| *r.key == *key) {
-                bucket[at] = row;
+                self.forget(hash, key);
             } else {
-                bucket.push(row);
-                self.len += 1;
-                self.heap += key.len();
+                self.restore_row(hash, key, V::decode(block.values.row(i))?);
             }
         }
         Ok(())
     }
 
-    /// Copies the row out if a running drain still owes it, then marks it dirty.
-    fn touch(&mut self, hash: u64, i: usize) -> &mut V {
-        let row = &mut self.rows.get_mut(&hash).expect("the caller found the bucket")[i];
-        if let Some(d) = &self.drain
-            && hash >= d.at
-            && row.owed(d.scope, hash, self.parity)
-        {
-            if self.saved.back().is_none_or(|b| b.len() >= BLOCK_ROWS) {
-                self.saved.push_back(StateBlock::new(self.table));
-            }
-            row.put(hash, self.parity, self.saved.back_mut().expect("just pushed"));
-            row.saved = true;
+    /// One row of a snapshot.
+    pub fn restore_row(&mut self, hash: u64, key: &[u8], value: V) {
+        let rows = &self.rows;
+        let (at, fresh) = self.slots.restore(hash, |w| rows.get(w[0]).key.bytes() == key);
+        if fresh {
+            let key = Key::new(key);
+            self.key_heap += key.heap_bytes();
+            self.slots.words_mut(at)[0] = u64::from(self.rows.insert(Row { key, value }));
+        } else {
+            let handle = self.slots.words(at)[0];
+            self.rows.get_mut(handle).value = value;
         }
-        row.dirty[self.parity] = true;
-        &mut row.value
+    }
+
+    /// A tombstone of a snapshot.
+    fn forget(&mut self, hash: u64, key: &[u8]) {
+        if let Some(at) = self.find(hash, key) {
+            let row = self.rows.remove(self.slots.words(at)[0]);
+            self.key_heap -= row.key.heap_bytes();
+            self.slots.forget(at);
+        }
+    }
+
+    /// Rows some places ahead of the one in work, for [`KeyedTable::prefetch`].
+    pub const AHEAD: usize = super::prefetch::AHEAD;
+
+    /// Asks for the row itself, once its slot has come.
+    pub fn prefetch_row(&self, hash: u64, key: &[u8]) {
+        if let Some(at) = self.find(hash, key) {
+            prefetch(self.rows.get(self.slots.words(at)[0]));
+        }
     }
 }

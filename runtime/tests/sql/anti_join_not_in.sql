@@ -1,0 +1,28 @@
+-- NOT IN where the sub-query has no NULL.
+
+CREATE TABLE orders (
+  id BIGINT,
+  customer BIGINT,
+  amount DECIMAL(10, 2),
+  status STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/orders.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+CREATE TABLE payments (
+  id BIGINT,
+  order_id BIGINT,
+  amount DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/payments.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+SELECT id, status FROM orders WHERE id NOT IN (SELECT order_id FROM payments WHERE order_id IS NOT NULL);

@@ -1,0 +1,15 @@
+-- The last version by time, although rows are out of order.
+
+CREATE TABLE versions (
+  id BIGINT,
+  v STRING,
+  score INT,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/versions.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+SELECT id, v, score, ts FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY ts DESC) AS rn FROM versions) WHERE rn = 1;

@@ -1,0 +1,18 @@
+-- The three worst departures of each carrier.
+
+CREATE TABLE flights (
+  `year` INT, `month` INT, `day` INT, dep_time INT, sched_dep_time INT, dep_delay INT, arr_time INT, sched_arr_time INT,
+  arr_delay INT, carrier STRING, flight INT, tailnum STRING, origin STRING, dest STRING, air_time INT, distance INT,
+  `hour` INT, `minute` INT, time_hour STRING,
+  ts AS TO_TIMESTAMP(time_hour, 'yyyy-MM-dd''T''HH:mm:ss''Z'''),
+  WATERMARK FOR ts AS ts - INTERVAL '1' DAY
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${FLIGHTS}/flights-2013-01.csv',
+  'format' = 'csv', 'csv.header' = 'true', 'csv.null-literal' = 'NA'
+);
+
+SELECT carrier, flight, dep_delay, rn FROM (
+  SELECT carrier, flight, dep_delay, `day`, ROW_NUMBER() OVER (PARTITION BY carrier ORDER BY dep_delay DESC, flight, `day`) AS rn
+  FROM flights WHERE dep_delay IS NOT NULL
+) WHERE rn <= 3;

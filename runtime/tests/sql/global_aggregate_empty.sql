@@ -1,0 +1,14 @@
+-- No input and no key: nothing is ever emitted.
+
+CREATE TABLE nothing (
+  id INT,
+  v STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/empty.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+SELECT COUNT(*) AS c, SUM(id) AS s FROM nothing;

@@ -1,0 +1,30 @@
+-- A window over an interval join.
+
+CREATE TABLE orders (
+  id BIGINT,
+  customer BIGINT,
+  amount DECIMAL(10, 2),
+  status STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/orders.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+CREATE TABLE payments (
+  id BIGINT,
+  order_id BIGINT,
+  amount DECIMAL(10, 2),
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/payments.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+CREATE VIEW paid AS SELECT o.id, p.amount, o.ts AS ots FROM orders o JOIN payments p ON o.id = p.order_id AND p.ts BETWEEN o.ts - INTERVAL '1' SECOND AND o.ts + INTERVAL '30' SECOND;
+
+SELECT window_start, COUNT(*) AS c, SUM(amount) AS s FROM TABLE(TUMBLE(TABLE paid, DESCRIPTOR(ots), INTERVAL '2' MINUTE)) GROUP BY window_start, window_end;

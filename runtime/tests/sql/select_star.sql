@@ -1,0 +1,16 @@
+-- All columns, exact duplicates included.
+
+CREATE TABLE bids (
+  auction BIGINT,
+  bidder BIGINT,
+  price BIGINT,
+  channel STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/bids.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+SELECT * FROM bids;

@@ -1,0 +1,16 @@
+-- A filter between the window function and the aggregate.
+
+CREATE TABLE bids (
+  auction BIGINT,
+  bidder BIGINT,
+  price BIGINT,
+  channel STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/bids.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+SELECT window_start, auction, COUNT(*) AS c FROM TABLE(TUMBLE(TABLE bids, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) WHERE price > 100 AND channel = 'app' GROUP BY window_start, window_end, auction;

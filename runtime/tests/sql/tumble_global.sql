@@ -1,0 +1,16 @@
+-- No key besides the window.
+
+CREATE TABLE bids (
+  auction BIGINT,
+  bidder BIGINT,
+  price BIGINT,
+  channel STRING,
+  ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH (
+  'connector' = 'filesystem',
+  'path' = '${DATA}/bids.csv',
+  'format' = 'csv', 'csv.null-literal' = 'NA'
+);
+
+SELECT window_end, COUNT(*) AS c, AVG(price) AS a FROM TABLE(TUMBLE(TABLE bids, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end;
