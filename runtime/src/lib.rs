@@ -10,6 +10,7 @@ pub mod connectors;
 pub mod deploy;
 pub mod element;
 pub mod expr;
+pub mod format;
 pub mod graph;
 pub mod journal;
 pub mod mailbox;
