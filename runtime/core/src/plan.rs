@@ -4,6 +4,7 @@
 //! Arrow timestamps; engine time is milliseconds. Nothing here knows parallelism, threads or stores.
 
 pub mod expr;
+pub mod identity;
 pub mod types;
 
 use crate::id::OperatorId;
@@ -77,6 +78,15 @@ pub fn dead_letter_schema() -> SchemaRef {
         Field::new("error", DataType::Utf8, false),
         Field::new("record", DataType::Binary, false),
     ]))
+}
+
+/// Metadata key of a field that carries time; its value [`TIME_PROCESSING`] means that the clock drives windows over it.
+pub const TIME_KEY: &str = "sluice.time";
+pub const TIME_PROCESSING: &str = "processing";
+
+/// Whether windows and timers over this column follow the clock (`PROCTIME()`) and not the watermark.
+pub fn is_processing_time(field: &arrow_schema::Field) -> bool {
+    field.metadata().get(TIME_KEY).is_some_and(|v| v == TIME_PROCESSING)
 }
 
 /// How rows of an edge find the downstream task.
