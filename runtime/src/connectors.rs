@@ -4,6 +4,8 @@
 //! says everything that is wrong with a text before anything runs; opening then does the I/O.
 
 mod blackhole;
+mod filesystem;
+mod on_error;
 pub mod options;
 pub mod terminal;
 
@@ -32,14 +34,16 @@ pub struct ConnectorContext {
 /// Every connector by its name, in the order in which messages list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connector {
+    Filesystem,
     Blackhole,
 }
 
 impl Connector {
-    pub const ALL: [Self; 1] = [Self::Blackhole];
+    pub const ALL: [Self; 2] = [Self::Filesystem, Self::Blackhole];
 
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Filesystem => "filesystem",
             Self::Blackhole => "blackhole",
         }
     }
@@ -65,6 +69,7 @@ impl Connector {
 pub fn validate_source(table: &Table) -> Result<SourceGuarantee, ConnectorError> {
     let connector = Connector::of(table)?;
     match connector {
+        Connector::Filesystem => filesystem::FileTable::parse(table).map(|_| SourceGuarantee::Replayable),
         Connector::Blackhole => Err(connector.cannot_read(table)),
     }
 }
@@ -72,21 +77,24 @@ pub fn validate_source(table: &Table) -> Result<SourceGuarantee, ConnectorError>
 /// Checks a table that is written and says what its sink can promise. Pure: no file, no network.
 pub fn validate_sink(table: &Table) -> Result<SinkGuarantee, ConnectorError> {
     match Connector::of(table)? {
+        Connector::Filesystem => filesystem::FileTable::for_writing(table).map(|_| SinkGuarantee::ExactlyOnce),
         Connector::Blackhole => blackhole::check(table).map(|()| SinkGuarantee::ExactlyOnce),
     }
 }
 
 /// Opens a table for reading.
-pub fn open_source(table: &Table, _cx: &ConnectorContext) -> Result<Box<dyn Source>, ConnectorError> {
+pub fn open_source(table: &Table, cx: &ConnectorContext) -> Result<Box<dyn Source>, ConnectorError> {
     let connector = Connector::of(table)?;
     match connector {
+        Connector::Filesystem => filesystem::open_source(table, cx),
         Connector::Blackhole => Err(connector.cannot_read(table)),
     }
 }
 
 /// Opens a table for writing.
-pub fn open_sink(table: &Table, _cx: &ConnectorContext) -> Result<Arc<dyn Sink>, ConnectorError> {
+pub fn open_sink(table: &Table, cx: &ConnectorContext) -> Result<Arc<dyn Sink>, ConnectorError> {
     match Connector::of(table)? {
+        Connector::Filesystem => filesystem::open_sink(table, cx),
         Connector::Blackhole => Ok(Arc::new(blackhole::BlackholeSink::open(table)?)),
     }
 }

@@ -31,13 +31,16 @@ impl DeletePermit {
     /// Objects to delete, of those listed under the job's checkpoints. `reached` holds the paths of the unretired manifests
     /// and of everything that they refer to.
     pub fn garbage<'a>(&self, objects: impl IntoIterator<Item = &'a str>, reached: &BTreeSet<String>) -> Vec<&'a str> {
-        objects.into_iter().filter(|path| !reached.contains(*path) && self.is_mine_to_delete(path)).collect()
+        // What lies beside an unretired manifest (staging of a sink) is its own, whether the manifest names it or not.
+        let kept: Vec<_> = self.keep.iter().filter_map(|m| ObjectName::parse(&m.path)).collect();
+        objects.into_iter().filter(|path| !reached.contains(*path) && self.is_mine_to_delete(path, &kept)).collect()
     }
 
-    fn is_mine_to_delete(&self, path: &str) -> bool {
+    fn is_mine_to_delete(&self, path: &str, kept: &[ObjectName]) -> bool {
         match ObjectName::parse(path) {
             // Not named by us: not ours to judge.
             None => false,
+            Some(name) if kept.contains(&name) => false,
             // What a dead generation left in flight is garbage at once. A higher one's objects are its own.
             Some(name) if name.fence != self.fence => name.fence < self.fence,
             // Of my own, what is above the last canonical epoch may be on its way to a manifest.
