@@ -4,6 +4,7 @@ mod key;
 mod keyed;
 mod outbox;
 mod prefetch;
+pub mod segment;
 mod slab;
 mod slot;
 mod slot_table;

@@ -23,8 +23,12 @@ pub(super) struct Outbox {
     tombstones: Vec<StateBlock>,
     /// Complete blocks of the frozen epoch.
     ready: VecDeque<StateBlock>,
-    /// The block that takes the next frozen row.
+    /// The block that takes the next frozen row in its turn: rows in hash order, so its key groups are few.
     rows: StateBlock,
+    /// The block that takes rows copied out before their turn, of any key group.
+    early: StateBlock,
+    /// Rows that come now come in their turn.
+    in_turn: bool,
     /// Recycled memory for `rows`.
     spare: Option<StateBlock>,
 }
@@ -41,6 +45,8 @@ impl Outbox {
             tombstones: Vec::new(),
             ready: VecDeque::new(),
             rows: StateBlock::new(table),
+            early: StateBlock::new(table),
+            in_turn: false,
             spare: None,
         }
     }
@@ -58,20 +64,28 @@ impl Outbox {
     /// A frozen row.
     #[inline]
     pub(super) fn row(&mut self, hash: u64, key: impl FnOnce(&mut Vec<u8>), value: impl FnOnce(&mut Vec<u8>)) {
-        append(&mut self.rows, self.widths, hash, false, key, value);
-        if is_full(&self.rows) {
-            self.close();
+        let in_turn = self.in_turn;
+        let block = if in_turn { &mut self.rows } else { &mut self.early };
+        append(block, self.widths, hash, false, key, value);
+        if is_full(block) {
+            self.close(in_turn);
         }
     }
 
     #[cold]
-    fn close(&mut self) {
-        let next = self.spare.take().unwrap_or_else(|| StateBlock::new(self.table));
-        self.ready.push_back(std::mem::replace(&mut self.rows, next));
+    fn close(&mut self, in_turn: bool) {
+        let block = if in_turn { &mut self.rows } else { &mut self.early };
+        if !block.is_empty() {
+            let next = self.spare.take().unwrap_or_else(|| StateBlock::new(self.table));
+            self.ready.push_back(std::mem::replace(block, next));
+        }
     }
 
     pub(super) fn barrier(&mut self, scope: Scope) {
-        debug_assert!(self.ready.is_empty() && self.rows.is_empty(), "the snapshot before has left");
+        debug_assert!(
+            self.ready.is_empty() && self.rows.is_empty() && self.early.is_empty(),
+            "the snapshot before has left"
+        );
         let tombstones = std::mem::take(&mut self.tombstones);
         // A full snapshot starts a chain: there is nothing to remove from.
         if scope != Scope::Full {
@@ -106,13 +120,20 @@ impl Outbox {
             if self.spare.is_none() && slots.is_draining() {
                 self.spare = Some(sink.block(self.table));
             }
-            match slots.drain_next(&mut |hash, words| emit(self, hash, words)) {
+            self.in_turn = true;
+            let work = slots.drain_next(&mut |hash, words| emit(self, hash, words));
+            self.in_turn = false;
+            match work {
                 Some(work) => left = left.saturating_sub(work),
-                None if self.rows.is_empty() => {
+                None if self.rows.is_empty() && self.early.is_empty() => {
+                    // Most tables are small and drained now and then: they keep no block of their own.
                     self.spare = None;
                     return Drained::Complete;
                 }
-                None => self.close(),
+                None => {
+                    self.close(true);
+                    self.close(false);
+                }
             }
         }
         Drained::Pending
@@ -125,14 +146,13 @@ impl Outbox {
         emit: impl Fn(&mut Self, u64, &[u64]),
     ) -> VecDeque<StateBlock> {
         while slots.drain_next(&mut |hash, words| emit(self, hash, words)).is_some() {}
-        if !self.rows.is_empty() {
-            self.close();
-        }
+        self.close(true);
+        self.close(false);
         std::mem::take(&mut self.ready)
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.tombstones.iter().chain(&self.ready).chain([&self.rows]).map(StateBlock::heap_bytes).sum()
+        self.tombstones.iter().chain(&self.ready).chain([&self.rows, &self.early]).map(StateBlock::heap_bytes).sum()
     }
 }
 

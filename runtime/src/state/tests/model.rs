@@ -66,7 +66,6 @@ trait Table {
     fn drain(&mut self, budget: usize, sink: &mut TestSink) -> Drained;
     fn restore(&mut self, b: &StateBlock);
     fn each(&self, f: &mut dyn FnMut(u64, &[u8], u64));
-    fn scan(&self, cursor: u64, budget: usize, f: &mut dyn FnMut(&[u8])) -> u64;
     /// How a snapshot holds this row.
     fn stored(k: &[u8], v: u64) -> (Vec<u8>, Vec<u8>);
     fn bytes(&self) -> usize;
@@ -100,9 +99,6 @@ impl Table for KeyedTable<u64> {
     }
     fn each(&self, f: &mut dyn FnMut(u64, &[u8], u64)) {
         self.for_each(|h, k, v| f(h, k, *v));
-    }
-    fn scan(&self, cursor: u64, budget: usize, f: &mut dyn FnMut(&[u8])) -> u64 {
-        Self::scan(self, cursor, budget, |_, k, _| f(k))
     }
     fn stored(k: &[u8], v: u64) -> (Vec<u8>, Vec<u8>) {
         (k.to_vec(), v.to_le_bytes().to_vec())
@@ -161,12 +157,6 @@ impl Table for ByteKeys {
             f(h, k, s[0]);
         });
     }
-    fn scan(&self, cursor: u64, budget: usize, f: &mut dyn FnMut(&[u8])) -> u64 {
-        self.0.scan(cursor, budget, |_, k, _| {
-            let WordKey::Bytes(k) = k else { unreachable!() };
-            f(k);
-        })
-    }
     fn stored(k: &[u8], v: u64) -> (Vec<u8>, Vec<u8>) {
         (prefixed(k), two_words(v))
     }
@@ -222,12 +212,6 @@ impl<const K: usize> Table for WordKeys<K> {
             let WordKey::Words(k) = k else { unreachable!() };
             f(h, &k.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>(), s[0]);
         });
-    }
-    fn scan(&self, cursor: u64, budget: usize, f: &mut dyn FnMut(&[u8])) -> u64 {
-        self.0.scan(cursor, budget, |_, k, _| {
-            let WordKey::Words(k) = k else { unreachable!() };
-            f(&k[0].to_le_bytes());
-        })
     }
     fn stored(k: &[u8], v: u64) -> (Vec<u8>, Vec<u8>) {
         (prefixed(&words_of::<K>(k).iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>()), two_words(v))
@@ -383,7 +367,7 @@ fn hashes() -> impl Strategy<Value = Hashes> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
     #[test]
     fn snapshots_of_keyed_tables_are_the_state_at_the_barrier(h in hashes(), steps in proptest::collection::vec(step(), 1..100)) {
         run::<KeyedTable<u64>>(h, steps);
