@@ -10,6 +10,7 @@ pub(crate) mod replay;
 pub mod row_slab;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod top_n;
 
 use crate::aggregate::AggregateError;
 use crate::expr::ExprError;
@@ -31,6 +32,8 @@ pub enum BuildError {
     Window(#[from] WindowError),
     #[error("a join compares '{left}' with '{right}': cast one of them to the other's type")]
     KeyTypes { left: String, right: String },
+    #[error("failed to order rows: {0}")]
+    SortKey(#[source] arrow::error::ArrowError),
     #[error("operator '{0}' cannot be built here")]
     NotAnOperator(String),
 }
@@ -65,6 +68,17 @@ pub fn build(node: &Node, inputs: &[InputShape], cx: &OperatorContext) -> Result
                 right_ttl: *right_ttl,
             };
             Ok(Box::new(join::RegularJoin::new(&plan, node, inputs, cx)?))
+        }
+        Op::TopN { partition, order, offset, limit, emit_row_number, ttl } => {
+            let plan = top_n::TopNPlan {
+                partition,
+                order,
+                offset: *offset,
+                limit: *limit,
+                emit_row_number: *emit_row_number,
+                ttl: *ttl,
+            };
+            Ok(Box::new(top_n::TopN::new(&plan, node, &inputs[0], cx)?))
         }
         op => Err(BuildError::NotAnOperator(format!("{op:?}"))),
     }

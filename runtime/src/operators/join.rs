@@ -17,7 +17,7 @@ use crate::operators::row_slab::RowId;
 use crate::operators::{BuildError, InputShape};
 use crate::state::{StateBlock, StateSink};
 pub(super) use pairs::{Candidates, PairShape, Portion, Side, is_outer};
-pub(super) use side::{JoinSide, Staged};
+pub(super) use side::{JoinSide, RowExpiry, Staged};
 use sluice_core::id::Epoch;
 use sluice_core::plan::{JoinKind, Node, Ttl};
 use sluice_core::time::{EventTime, ProcTime};
@@ -85,7 +85,7 @@ impl RegularJoin {
     }
 
     /// Moves the clocks of both sides and forgets some expired rows.
-    fn tick(&mut self, tick: impl Fn(&mut Expiry)) {
+    fn tick(&mut self, tick: impl Fn(&mut RowExpiry)) {
         for side in [&mut self.left, &mut self.right] {
             if let Some(expiry) = &mut side.expiry {
                 tick(expiry);

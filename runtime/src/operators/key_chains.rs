@@ -54,9 +54,9 @@ impl KeyChains {
             .map_or(RowId::NONE, |c| c.head)
     }
 
-    /// Appends a row to its key.
-    pub fn push(&mut self, rows: &mut RowSlab, key: &[u8], id: RowId) {
-        let hash = rows.get(id).hash;
+    /// Appends a row to its key. `hash` is any good hash of the key, the same for all calls about it.
+    pub fn push(&mut self, rows: &mut RowSlab, hash: u64, key: &[u8], id: RowId) {
+        let hash = stored_hash(hash);
         let shard = &mut self.shards[shard(hash)];
         if let Some(chain) = shard.find_mut(spread(hash), |c| c.hash == hash && *c.key == *key) {
             rows.link(chain.tail, id);
@@ -68,8 +68,9 @@ impl KeyChains {
     }
 
     /// Takes a row out of its chain; the last one takes the key along.
-    pub fn unlink(&mut self, rows: &mut RowSlab, id: RowId) {
-        let (hash, prev, next) = (rows.get(id).hash, rows.get(id).prev, rows.get(id).next);
+    pub fn unlink(&mut self, rows: &mut RowSlab, hash: u64, id: RowId) {
+        let hash = stored_hash(hash);
+        let (prev, next) = (rows.get(id).prev, rows.get(id).next);
         if prev.is_none() || next.is_none() {
             let entry = self.shards[shard(hash)]
                 .find_entry(spread(hash), |c| c.hash == hash && (c.head == id || c.tail == id))
@@ -103,8 +104,8 @@ impl Default for RowIndex {
     }
 }
 
-/// Another hash than the key's: rows of one key differ.
-fn hash_row(bytes: &[u8]) -> u64 {
+/// Of a whole row: another hash than the key's, for rows of one key differ.
+pub fn hash_row(bytes: &[u8]) -> u64 {
     KeyHash::new().bytes(bytes).finish()
 }
 

@@ -3,7 +3,7 @@
 use crate::element::Batch;
 use crate::operator::{Drained, OperatorError, Scope};
 use crate::operators::BuildError;
-use crate::operators::expiry::Expiry;
+use crate::operators::expiry::{Expiry, NOT_YET};
 use crate::operators::key_chains::{KeyChains, RowIndex};
 use crate::operators::row_slab::{Row, RowId, RowSlab};
 use crate::row::{RowBuffer, RowCodec, hash_columns};
@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 /// Rows decoded at once when the index is rebuilt.
 const REBUILD_ROWS: usize = 4096;
+
+/// Rows by id and arrival number: the id alone may have been handed out again.
+pub type RowExpiry = Expiry<(RowId, u64)>;
 
 /// A batch with everything that its rows are looked up and stored by.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ pub struct JoinSide {
     chains: KeyChains,
     /// Only where rows can be taken back.
     index: Option<RowIndex>,
-    pub expiry: Option<Expiry>,
+    pub expiry: Option<RowExpiry>,
     pub codec: RowCodec,
     key_codec: RowCodec,
     keys: Vec<usize>,
@@ -61,7 +64,7 @@ impl JoinSide {
         keys: &[usize],
         exchange: &Exchange,
         retracts: bool,
-        expiry: Option<Expiry>,
+        expiry: Option<RowExpiry>,
     ) -> Result<Self, BuildError> {
         let types = |columns: &[usize]| -> Vec<DataType> {
             columns.iter().map(|c| schema.field(*c).data_type().clone()).collect()
@@ -112,7 +115,7 @@ impl JoinSide {
     }
 
     pub fn is_visible(&self, row: &Row) -> bool {
-        self.expiry.as_ref().is_none_or(|e| !e.is_expired(row))
+        self.expiry.as_ref().is_none_or(|e| !e.is_expired(row.time))
     }
 
     /// Keeps row `i`, which has `matches` partners. A duplicate counts its copies; both have the same partners.
@@ -126,12 +129,12 @@ impl JoinSide {
             return known;
         }
         let id = self.rows.insert(hash, bytes.into(), matches, time);
-        self.chains.push(&mut self.rows, key, id);
+        self.chains.push(&mut self.rows, hash, key, id);
         if let Some(index) = &mut self.index {
             index.insert(&self.rows, id);
         }
         if let Some(expiry) = &mut self.expiry {
-            expiry.watch(self.rows.get(id), id);
+            expiry.watch(time, (id, self.rows.get(id).seq));
         }
         id
     }
@@ -162,20 +165,26 @@ impl JoinSide {
         if let Some(index) = &mut self.index {
             index.remove(&self.rows, id);
         }
-        self.chains.unlink(&mut self.rows, id);
+        let hash = self.rows.get(id).hash;
+        self.chains.unlink(&mut self.rows, hash, id);
         self.rows.remove(id);
     }
 
     /// Takes some of the expired rows out of memory.
     pub fn sweep(&mut self) {
-        let Self { rows, chains, index, expiry: Some(expiry), .. } = self else { return };
-        expiry.sweep(rows, |rows, id| {
-            if let Some(index) = index {
-                index.remove(rows, id);
+        for (id, seq) in self.expiry.as_mut().map(Expiry::take_due).unwrap_or_default() {
+            let Some(expiry) = &mut self.expiry else { return };
+            let Some(row) = self.rows.find(id, seq) else { continue };
+            if expiry.is_expired(row.time) {
+                self.remove(id);
+                continue;
             }
-            chains.unlink(rows, id);
-            rows.remove(id);
-        });
+            let time = if row.time == NOT_YET { expiry.stamp() } else { row.time };
+            expiry.watch(time, (id, seq));
+            if row.time != time {
+                self.rows.update(id).time = time;
+            }
+        }
     }
 
     /// The columns of stored rows.
@@ -207,12 +216,14 @@ impl JoinSide {
             let key_columns: Vec<ArrayRef> = self.keys.iter().map(|c| Arc::clone(&columns[*c])).collect();
             self.key_codec.encode(&key_columns, some.len(), &mut keys);
             for (i, id) in some.iter().enumerate() {
-                self.chains.push(&mut self.rows, keys.row(i), *id);
+                let hash = self.rows.get(*id).hash;
+                self.chains.push(&mut self.rows, hash, keys.row(i), *id);
                 if let Some(index) = &mut self.index {
                     index.insert(&self.rows, *id);
                 }
                 if let Some(expiry) = &mut self.expiry {
-                    expiry.watch(self.rows.get(*id), *id);
+                    let row = self.rows.get(*id);
+                    expiry.watch(row.time, (*id, row.seq));
                 }
             }
             each(&self.rows, some, &columns)?;
