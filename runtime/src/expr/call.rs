@@ -2,7 +2,7 @@
 
 use super::node::{Evaluated, Node, Operand, Rows, failed};
 use crate::clock::Clock;
-use arrow::array::{ArrayRef, Date32Array, Int64Array, Time32SecondArray, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, Time32MillisecondArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::ScalarValue;
 use datafusion_common::config::ConfigOptions;
@@ -66,7 +66,8 @@ impl ClockCall {
             }
             ClockFunction::CurrentDate => Arc::new(Date32Array::from(vec![ms.div_euclid(86_400_000) as i32])),
             ClockFunction::LocalTime => {
-                Arc::new(Time32SecondArray::from(vec![(ms.rem_euclid(86_400_000) / 1000) as i32]))
+                // TIME(0): whole seconds.
+                Arc::new(Time32MillisecondArray::from(vec![(ms.rem_euclid(86_400_000) / 1000 * 1000) as i32]))
             }
             ClockFunction::UnixSeconds => Arc::new(Int64Array::from(vec![ms.div_euclid(1000)])),
         };

@@ -181,6 +181,15 @@ impl Compiler<'_> {
 
     fn cast(&self, expr: &Expr, to: &DataType, tolerant: bool) -> Compiled {
         let (node, from) = self.compile(expr)?;
+        // A planner that declares its own scale wraps the operator in a cast: compute with that scale, and round once.
+        if let (Node::Arithmetic(arithmetic), DataType::Decimal128(..)) = (&node, &from)
+            && matches!(to, DataType::Decimal128(..))
+            && matches!(arithmetic.data_type, DataType::Decimal128(..))
+        {
+            let Node::Arithmetic(mut arithmetic) = node else { return Ok((node, from)) };
+            arithmetic.data_type = to.clone();
+            return Ok((Node::Arithmetic(arithmetic), to.clone()));
+        }
         if from == *to {
             return Ok((node, from));
         }
@@ -221,9 +230,12 @@ impl Compiler<'_> {
     }
 
     fn call(&self, function: &str, args: &[Expr], data_type: &DataType) -> Compiled {
-        if let Some(clock) = ClockFunction::of(function) {
+        if let Some(clock) = ClockFunction::of(function, args.len()) {
             let call = ClockCall { function: clock, clock: self.clock.clone(), data_type: data_type.clone() };
             return Ok((Node::Clock(Box::new(call)), data_type.clone()));
+        }
+        if let Some(case) = conditional(function, args) {
+            return self.compile(&case);
         }
         let Some(udf) = functions::scalar(function) else {
             return Err(refused(format!("function {}", function.to_uppercase()), "no such function is known here"));
@@ -244,6 +256,21 @@ impl Compiler<'_> {
             config: self.config.clone(),
         };
         Ok((Node::Call(Box::new(call)), data_type.clone()))
+    }
+}
+
+/// Functions that must not evaluate what they do not need, as `CASE`.
+fn conditional(function: &str, args: &[Expr]) -> Option<Expr> {
+    let case = |branches, otherwise: &Expr| Expr::Case {
+        operand: None,
+        branches,
+        otherwise: Some(Box::new(otherwise.clone())),
+    };
+    let not_null = |e: &Expr| (Expr::IsNotNull(Box::new(e.clone())), e.clone());
+    match (function, args) {
+        ("coalesce" | "ifnull", [rest @ .., last]) => Some(case(rest.iter().map(not_null).collect(), last)),
+        ("if", [condition, then, otherwise]) => Some(case(vec![(condition.clone(), then.clone())], otherwise)),
+        _ => None,
     }
 }
 
@@ -271,7 +298,7 @@ fn integer(node: &Node) -> Option<i64> {
 fn is_constant(expr: &Expr) -> bool {
     match expr {
         Expr::Column(_) => false,
-        Expr::Call { function, .. } if ClockFunction::of(function).is_some() => false,
+        Expr::Call { function, args, .. } if ClockFunction::of(function, args.len()).is_some() => false,
         _ => expr.children().into_iter().all(is_constant),
     }
 }

@@ -75,7 +75,7 @@ pub fn decimal_result(op: BinaryOp, (p1, s1): (u8, i8), (p2, s2): (u8, i8)) -> O
             let scale = s1.max(s2);
             ((p1 - s1).max(p2 - s2) + scale + 1, scale)
         }
-        BinaryOp::Multiply => (p1 + p2, s1 + s2),
+        BinaryOp::Multiply => (p1 + p2 + 1, s1 + s2),
         BinaryOp::Divide => {
             let scale = 6.max(s1 + p2 + 1);
             (p1 - s1 + s2 + scale, scale)
@@ -99,7 +99,7 @@ mod tests {
     fn decimal_types_are_flinks() {
         for (op, a, b, want) in [
             (BinaryOp::Add, (10, 2), (5, 4), (13, 4)),
-            (BinaryOp::Multiply, (10, 2), (10, 3), (20, 5)),
+            (BinaryOp::Multiply, (10, 2), (10, 3), (21, 5)),
             (BinaryOp::Divide, (10, 2), (10, 2), (23, 13)),
             (BinaryOp::Divide, (38, 18), (38, 18), (38, 6)),
             (BinaryOp::Modulo, (10, 2), (5, 1), (6, 2)),

@@ -22,9 +22,11 @@ pub enum ClockFunction {
 }
 
 impl ClockFunction {
-    /// By canonical name; `None` for everything that does not read the clock.
-    pub fn of(name: &str) -> Option<Self> {
+    /// By canonical name and number of arguments; `None` for everything that does not read the clock.
+    pub fn of(name: &str, args: usize) -> Option<Self> {
         Some(match name {
+            "unix_timestamp" if args == 0 => Self::UnixSeconds,
+            _ if args > 0 => return None,
             "now" | "current_timestamp" | "current_row_timestamp" | "proctime" => Self::Instant,
             "localtimestamp" => Self::LocalTimestamp,
             "current_date" => Self::CurrentDate,
@@ -37,7 +39,7 @@ impl ClockFunction {
 pub(super) fn functions() -> Vec<Function> {
     let instant = || Returns::Type(DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())));
     let local = Returns::Type(DataType::Timestamp(TimeUnit::Millisecond, None));
-    let time = || Returns::Type(DataType::Time32(TimeUnit::Second));
+    let time = || Returns::Type(DataType::Time32(TimeUnit::Millisecond));
     let mut all = vec![
         Function::new("now", &[], instant(), refuse),
         Function::new("current_timestamp", &[], instant(), refuse),

@@ -4,8 +4,8 @@
 //! coerced by the planner as the parameters say; a wrong argument is refused while planning, with the position and the type.
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder, StringArray,
-    StringBuilder, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Int64Array,
+    PrimitiveArray, PrimitiveBuilder, StringArray, StringBuilder, UInt32Array, new_null_array,
 };
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{DataFusionError, Result, ScalarValue, exec_err, plan_err};
@@ -251,7 +251,7 @@ impl Udf {
 }
 
 /// One evaluated argument: a column, or one value that stands for every row.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arg {
     pub array: ArrayRef,
     pub constant: bool,
@@ -293,6 +293,31 @@ impl<T: ArrowPrimitiveType> Numbers<'_, T> {
     }
 }
 
+/// See [`Texts`]; any integer type, read as BIGINT.
+pub struct Longs(Int64Array, bool);
+impl Longs {
+    pub fn get(&self, row: usize) -> Option<i64> {
+        let i = if self.1 { 0 } else { row };
+        self.0.is_valid(i).then(|| self.0.value(i))
+    }
+}
+
+/// See [`Texts`]; text by its UTF-8.
+pub struct Bytes(BinaryArray, bool);
+impl Bytes {
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        let i = if self.1 { 0 } else { row };
+        self.0.is_valid(i).then(|| self.0.value(i))
+    }
+}
+
+/// The argument with NULL where `keep` is false.
+pub(super) fn mask(arg: &Arg, rows: usize, keep: impl Fn(usize) -> bool) -> Result<Arg> {
+    let indices: UInt32Array =
+        (0..rows).map(|row| keep(row).then_some(if arg.constant { 0 } else { row as u32 })).collect();
+    Ok(Arg { array: arrow::compute::take(&arg.array, &indices, None)?, constant: false })
+}
+
 /// See [`Texts`].
 pub struct Booleans<'a>(&'a BooleanArray, bool);
 impl Booleans<'_> {
@@ -326,6 +351,23 @@ impl Call {
     pub fn numbers<T: ArrowPrimitiveType>(&self, i: usize) -> Result<Numbers<'_, T>> {
         self.arg::<PrimitiveArray<T>>(i, &T::DATA_TYPE.to_string()).map(|(a, c)| Numbers(a, c))
     }
+    pub fn longs(&self, i: usize) -> Result<Longs> {
+        let (array, constant) = self.arg_array(i)?;
+        let long = arrow::compute::cast(array, &DataType::Int64)?;
+        Ok(Longs(long.as_primitive::<arrow::datatypes::Int64Type>().clone(), constant))
+    }
+    pub fn bytes(&self, i: usize) -> Result<Bytes> {
+        let (array, constant) = self.arg_array(i)?;
+        let bytes = arrow::compute::cast(array, &DataType::Binary)?;
+        Ok(Bytes(bytes.as_binary::<i32>().clone(), constant))
+    }
+    /// The array as it is, and whether it is one value for all rows.
+    pub fn arg_array(&self, i: usize) -> Result<(&ArrayRef, bool)> {
+        match self.args.get(i) {
+            Some(arg) => Ok((&arg.array, arg.constant)),
+            None => exec_err!("function {} lacks argument {}", self.function, i + 1),
+        }
+    }
     pub fn booleans(&self, i: usize) -> Result<Booleans<'_>> {
         self.arg::<BooleanArray>(i, "BOOLEAN").map(|(a, c)| Booleans(a, c))
     }
@@ -334,6 +376,16 @@ impl Call {
     pub fn collect_text(&self, mut f: impl FnMut(usize, &mut String) -> Result<bool>) -> Result<ArrayRef> {
         let mut builder = StringBuilder::with_capacity(self.rows, self.rows * 8);
         let mut buffer = String::new();
+        for row in 0..self.rows {
+            buffer.clear();
+            if f(row, &mut buffer)? { builder.append_value(&buffer) } else { builder.append_null() }
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+    /// Like [`collect_text`](Self::collect_text), for BYTES.
+    pub fn collect_bytes(&self, mut f: impl FnMut(usize, &mut Vec<u8>) -> Result<bool>) -> Result<ArrayRef> {
+        let mut builder = BinaryBuilder::new();
+        let mut buffer = vec![];
         for row in 0..self.rows {
             buffer.clear();
             if f(row, &mut buffer)? { builder.append_value(&buffer) } else { builder.append_null() }

@@ -9,14 +9,15 @@ pub struct WallTime {
     pub nanos: u32,
 }
 
-/// `2020-01-31`, also with one-digit month and day; `None` where there is no such day.
+/// `2020-01-31`, also with one-digit month and day, a month or only a year, and with a time behind it, which is cut off.
+/// `None` where there is no such day.
 pub fn parse_date(text: &str) -> Option<i64> {
+    let text = text.split_once(' ').map_or(text, |(day, _)| day);
     let mut parts = text.split('-');
-    let (y, m, d) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
-    date(digits(y, 4)?, digits(m, 2)?, digits(d, 2)?)
+    let y = digits(parts.next()?, 4)?;
+    let m = parts.next().map_or(Some(1), |m| digits(m, 2))?;
+    let d = parts.next().map_or(Some(1), |d| digits(d, 2))?;
+    if parts.next().is_some() { None } else { date(y, m, d) }
 }
 
 /// Days since 1970-01-01.
@@ -52,9 +53,9 @@ pub fn parse_time(text: &str) -> Option<i64> {
     Some((h * 3600 + m * 60 + s) * 1_000_000_000 + i64::from(fraction))
 }
 
-/// `2020-01-31`, `2020-01-31 10:20:30`, with a fraction of up to nine digits.
+/// `2020-01-31`, `2020-01-31 10:20:30`, with a fraction of up to nine digits. A day up to 31 is cut to the end of its month.
 pub fn parse_timestamp(text: &str) -> Option<WallTime> {
-    let (day, clock) = match text.split_once([' ', 'T']) {
+    let (day, clock) = match text.split_once(' ') {
         Some((d, c)) => (d, Some(c)),
         None => (text, None),
     };
@@ -63,7 +64,15 @@ pub fn parse_timestamp(text: &str) -> Option<WallTime> {
         Some(_) => return None,
         None => 0,
     };
-    Some(WallTime { seconds: parse_date(day)? * 86_400 + nanos / 1_000_000_000, nanos: (nanos % 1_000_000_000) as u32 })
+    let mut parts = day.split('-');
+    let (y, m, d) = (parts.next()?, parts.next()?, parts.next()?);
+    let (m, d) = (digits(m, 2)?, digits(d, 2)?);
+    if y.len() != 4 || parts.next().is_some() || !(1..=12).contains(&m) || !(1..=31).contains(&d) {
+        return None;
+    }
+    let y = digits(y, 4)?;
+    let day = date(y, m, d.min(days_in_month(y, m as u32).into()))?;
+    Some(WallTime { seconds: day * 86_400 + nanos / 1_000_000_000, nanos: (nanos % 1_000_000_000) as u32 })
 }
 
 fn parse_fraction(text: &str) -> Option<u32> {
@@ -89,7 +98,8 @@ mod tests {
     #[test]
     fn dates_and_times_are_read() {
         assert_eq!(parse_date("1970-01-02"), Some(1));
-        assert_eq!(parse_date("2024-02-29").is_some(), true);
+        assert!(parse_date("2024-02-29").is_some());
+        assert_eq!(parse_date("2023"), parse_date("2023-01-01"));
         assert_eq!(parse_date("2023-02-29"), None);
         assert_eq!(parse_date("2023-2-9"), parse_date("2023-02-09"));
         assert_eq!(parse_time("00:00:01.5"), Some(1_500_000_000));

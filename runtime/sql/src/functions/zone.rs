@@ -46,13 +46,23 @@ impl Zone {
     /// The instant of a local time given as seconds since 1970-01-01 00:00 on the wall. Of two, the earlier one (as Java
     /// does); a time that the clock skips is moved on by the length of the gap.
     pub fn to_utc(self, local_seconds: i64) -> i64 {
+        self.resolve(local_seconds, false)
+    }
+
+    /// The same, but of two instants the later one (standard time), as `SimpleDateFormat` does.
+    pub fn to_utc_late(self, local_seconds: i64) -> i64 {
+        self.resolve(local_seconds, true)
+    }
+
+    fn resolve(self, local_seconds: i64, late: bool) -> i64 {
         let Self::Named(tz) = self else {
             return local_seconds - self.offset_at(0);
         };
         let Some(local) = naive(local_seconds) else { return local_seconds };
         match tz.offset_from_local_datetime(&local) {
-            LocalResult::Single(o) | LocalResult::Ambiguous(o, _) => {
-                local_seconds - i64::from(o.fix().local_minus_utc())
+            LocalResult::Single(o) => local_seconds - i64::from(o.fix().local_minus_utc()),
+            LocalResult::Ambiguous(early, other) => {
+                local_seconds - i64::from(if late { other } else { early }.fix().local_minus_utc())
             }
             // The offset before the gap: Java's `ZonedDateTime.ofLocal`.
             LocalResult::None => local_seconds - self.offset_at(local_seconds - 86_400),

@@ -69,7 +69,7 @@ impl Parser<'_> {
     fn booleans(&self) -> Result<ArrayRef, OperatorError> {
         let mut out = Vec::with_capacity(self.text.len());
         for value in self.text {
-            let parsed = value.and_then(|v| boolean(v.trim()));
+            let parsed = value.and_then(boolean);
             if let (Some(v), None) = (value, parsed) {
                 self.bad(v)?;
             }
