@@ -14,7 +14,7 @@ mod input;
 mod kept;
 mod output;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod value;
 
 use crate::row::RowError;
@@ -22,11 +22,13 @@ use crate::state::StateValue;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use inline::{Inline, MomentArgument, Statistic};
+pub(crate) use input::words_of;
 use input::{Input, Source};
 use kept::{Kept, KeptKind};
-use output::OutColumn;
+pub(crate) use output::OutColumn;
 use sluice_core::plan::{Aggregate, AggregateFunction};
-use value::{Datum, Form, Reader, put_length};
+pub(crate) use value::{Datum, Form};
+use value::{Reader, put_length};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AggregateError {

@@ -2,8 +2,8 @@
 //!
 //! It refuses the Kubernetes API: a job is a manifest or a text, its truth is the journal in its object store.
 
-pub mod channel;
 pub mod aggregate;
+pub mod channel;
 pub mod clock;
 pub mod connector;
 pub mod connectors;

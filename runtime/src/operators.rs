@@ -1,9 +1,14 @@
 //! The operators, one file each, and the factory from a plan node.
 
+mod event_times;
 pub mod expiry;
 pub mod filter;
+mod groups;
 pub mod join;
 pub mod key_chains;
+mod keys;
+mod late;
+mod panes;
 pub mod project;
 #[cfg(test)]
 pub(crate) mod replay;
@@ -11,6 +16,9 @@ pub mod row_slab;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod top_n;
+pub mod window_aggregate;
+pub mod window_assign;
+mod window_output;
 
 use crate::aggregate::AggregateError;
 use crate::expr::ExprError;
@@ -79,6 +87,14 @@ pub fn build(node: &Node, inputs: &[InputShape], cx: &OperatorContext) -> Result
                 ttl: *ttl,
             };
             Ok(Box::new(top_n::TopN::new(&plan, node, &inputs[0], cx)?))
+        }
+        Op::WindowAssign { window, time } => {
+            Ok(Box::new(window_assign::WindowAssign::new(window, *time, &node.schema)?))
+        }
+        Op::WindowAggregate { window, time, keys, aggregates } => {
+            let window = (window, *time);
+            let operator = window_aggregate::WindowAggregate::new(node, window, keys, aggregates, &inputs[0], cx)?;
+            Ok(Box::new(operator))
         }
         op => Err(BuildError::NotAnOperator(format!("{op:?}"))),
     }

@@ -51,7 +51,9 @@ impl Aligner {
     /// A barrier came. Returns the epoch when all channels are aligned: take the snapshot, all channels are open again.
     pub fn barrier(&mut self, channel: usize, epoch: Epoch) -> Result<Option<Epoch>, AlignError> {
         match (self.epoch, self.last) {
-            (Some(expected), _) if expected != epoch => return Err(AlignError::Overlap { channel, got: epoch, expected }),
+            (Some(expected), _) if expected != epoch => {
+                return Err(AlignError::Overlap { channel, got: epoch, expected });
+            }
             (None, Some(last)) if epoch <= last => return Err(AlignError::Old { channel, got: epoch, last }),
             _ => {}
         }

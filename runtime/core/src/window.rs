@@ -43,6 +43,14 @@ pub fn is_due(end: i64, allowed_lateness_ms: i64, watermark: EventTime) -> bool 
     end.saturating_sub(1).saturating_add(allowed_lateness_ms) <= watermark.0
 }
 
+/// The latest end of windows that are due: `is_due(end)` is `end <= closed_through`.
+pub fn closed_through(watermark: EventTime, allowed_lateness_ms: i64) -> i64 {
+    if watermark == EventTime::MAX {
+        return i64::MAX;
+    }
+    watermark.0.saturating_add(1).saturating_sub(allowed_lateness_ms)
+}
+
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WindowError {
     #[error("a window's size, slide and step must be at least one millisecond, got {0} ms")]

@@ -78,7 +78,7 @@ fn truth(column: &BooleanArray) -> BooleanBuffer {
 impl Data {
     fn new(column: &ArrayRef, form: Form) -> Result<Self, RowError> {
         Ok(match form {
-            Form::Word => Self::Words(words(column)),
+            Form::Word => Self::Words(words_of(column)),
             Form::Wide => Self::Wide(column.as_primitive::<Decimal128Type>().values().clone()),
             Form::Bytes if *column.data_type() == DataType::Binary => Self::Binary(column.as_binary().clone()),
             Form::Bytes => Self::Text(column.as_string().clone()),
@@ -96,7 +96,7 @@ impl Data {
 }
 
 /// The ordered words of a column of at most 64 bits; 64-bit integers and times are shared, not copied.
-fn words(column: &ArrayRef) -> ScalarBuffer<i64> {
+pub(crate) fn words_of(column: &ArrayRef) -> ScalarBuffer<i64> {
     fn widen<T: ArrowPrimitiveType>(column: &ArrayRef, f: impl Fn(T::Native) -> i64) -> ScalarBuffer<i64> {
         column.as_primitive::<T>().values().iter().map(|&v| f(v)).collect()
     }

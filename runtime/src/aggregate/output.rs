@@ -68,7 +68,7 @@ pub(super) fn divide_half_up(a: i128, b: i128) -> i128 {
 }
 
 /// One column of results.
-pub(super) struct OutColumn {
+pub(crate) struct OutColumn {
     data_type: DataType,
     cells: Cells,
     valid: Vec<bool>,
@@ -90,7 +90,7 @@ enum Cells {
 }
 
 impl OutColumn {
-    pub(super) fn new(data_type: &DataType, capacity: usize) -> Self {
+    pub(crate) fn new(data_type: &DataType, capacity: usize) -> Self {
         use super::value::Form;
         let cells = match (data_type, Form::of(data_type)) {
             (DataType::List(item), _) => {
@@ -103,7 +103,7 @@ impl OutColumn {
         Self { data_type: data_type.clone(), cells, valid: Vec::with_capacity(capacity) }
     }
 
-    pub(super) fn push_null(&mut self) {
+    pub(crate) fn push_null(&mut self) {
         self.valid.push(false);
         match &mut self.cells {
             Cells::Words(words) => words.push(0),
@@ -114,7 +114,7 @@ impl OutColumn {
     }
 
     /// A value in the form of this column's type.
-    pub(super) fn push(&mut self, datum: Datum<'_>) {
+    pub(crate) fn push(&mut self, datum: Datum<'_>) {
         match (&mut self.cells, datum) {
             (Cells::Words(words), Datum::Word(word)) => words.push(word),
             (Cells::Wide(wide), Datum::Wide(value)) => wide.push(value),
@@ -162,7 +162,7 @@ impl OutColumn {
         }
     }
 
-    pub(super) fn finish(self) -> Result<ArrayRef, RowError> {
+    pub(crate) fn finish(self) -> Result<ArrayRef, RowError> {
         let nulls = self.valid.contains(&false).then(|| NullBuffer::new(BooleanBuffer::from(self.valid.as_slice())));
         Ok(match self.cells {
             Cells::Words(words) => from_words(words, nulls, &self.data_type),

@@ -18,7 +18,7 @@ pub(crate) fn call(function: AggregateFunction, args: &[usize], result: &str) ->
     }
 }
 
-fn distinct(aggregate: Aggregate) -> Aggregate {
+pub(crate) fn distinct(aggregate: Aggregate) -> Aggregate {
     Aggregate { distinct: true, ..aggregate }
 }
 

@@ -9,7 +9,7 @@ use sluice_core::hash::Canonical;
 
 /// How the values of a type are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// One ordered word.
     Word,
     /// A decimal's unscaled value.
@@ -21,7 +21,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    pub(super) fn of(data_type: &DataType) -> Self {
+    pub(crate) fn of(data_type: &DataType) -> Self {
         use DataType::*;
         match data_type {
             Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | Float32 | Float64 | Date32 | Date64
@@ -29,6 +29,15 @@ impl Form {
             Decimal128(..) => Self::Wide,
             Utf8 | Binary => Self::Bytes,
             _ => Self::Encoded,
+        }
+    }
+
+    /// Words of a value, where they are a fixed number.
+    pub(crate) fn words(self) -> Option<usize> {
+        match self {
+            Self::Word => Some(1),
+            Self::Wide => Some(2),
+            Self::Bytes | Self::Encoded => None,
         }
     }
 }
@@ -47,7 +56,7 @@ pub(super) fn word_to_float(word: i64) -> f64 {
 
 /// A non-null argument of one row. `Absent` for `COUNT`, which only asks whether there is one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Datum<'a> {
+pub(crate) enum Datum<'a> {
     Absent,
     Word(i64),
     Wide(i128),

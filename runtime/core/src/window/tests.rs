@@ -169,6 +169,14 @@ proptest! {
     }
 
     #[test]
+    fn due_windows_end_by_the_closing_time(end in -50i64..50, lateness in 0i64..20, watermark in -60i64..60) {
+        let watermark = EventTime(watermark);
+        prop_assert_eq!(is_due(end, lateness, watermark), end <= closed_through(watermark, lateness));
+        prop_assert_eq!(closed_through(EventTime::MAX, lateness), i64::MAX);
+        prop_assert!(closed_through(EventTime::MIN, lateness) <= i64::MIN + 1);
+    }
+
+    #[test]
     fn sessions_do_not_depend_on_the_order_of_rows(mut times in prop::collection::vec(-100i64..100, 0..30), seed: u64) {
         let fold = |times: &[i64]| {
             let mut open: Vec<TimeWindow> = vec![];
