@@ -33,6 +33,8 @@ pub enum SinkGuarantee {
     ExactlyOnce,
     /// Written at once; rows after the last checkpoint come again after a crash.
     AtLeastOnce,
+    /// Rows in flight are lost when the connection breaks, and rows after the last checkpoint come again after a crash.
+    BestEffort,
 }
 
 /// A table opened for reading, in the coordinator.

@@ -4,9 +4,14 @@
 //! says everything that is wrong with a text before anything runs; opening then does the I/O.
 
 mod blackhole;
+mod datagen;
 mod filesystem;
+mod generated;
+mod nexmark;
 mod on_error;
 pub mod options;
+mod print;
+mod socket;
 pub mod terminal;
 
 use crate::clock::Clock;
@@ -35,15 +40,24 @@ pub struct ConnectorContext {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connector {
     Filesystem,
+    Socket,
+    Nexmark,
+    Datagen,
+    Print,
     Blackhole,
 }
 
 impl Connector {
-    pub const ALL: [Self; 2] = [Self::Filesystem, Self::Blackhole];
+    pub const ALL: [Self; 6] =
+        [Self::Filesystem, Self::Socket, Self::Nexmark, Self::Datagen, Self::Print, Self::Blackhole];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Filesystem => "filesystem",
+            Self::Socket => "socket",
+            Self::Nexmark => "nexmark",
+            Self::Datagen => "datagen",
+            Self::Print => "print",
             Self::Blackhole => "blackhole",
         }
     }
@@ -60,8 +74,13 @@ impl Connector {
     }
 
     fn cannot_read(self, table: &Table) -> ConnectorError {
-        Options::new(table)
-            .invalid(format!("connector '{}' only writes: it cannot be used after FROM or JOIN", self.name()))
+        let name = self.name();
+        Options::new(table).invalid(format!("connector '{name}' only writes: it cannot be used after FROM or JOIN"))
+    }
+
+    fn cannot_write(self, table: &Table) -> ConnectorError {
+        let name = self.name();
+        Options::new(table).invalid(format!("connector '{name}' only reads: it cannot be used after INSERT INTO"))
     }
 }
 
@@ -70,15 +89,22 @@ pub fn validate_source(table: &Table) -> Result<SourceGuarantee, ConnectorError>
     let connector = Connector::of(table)?;
     match connector {
         Connector::Filesystem => filesystem::FileTable::parse(table).map(|_| SourceGuarantee::Replayable),
-        Connector::Blackhole => Err(connector.cannot_read(table)),
+        Connector::Socket => socket::SocketTable::parse(table).map(|_| SourceGuarantee::AtMostOnce),
+        Connector::Nexmark => nexmark::NexmarkTable::parse(table).map(|_| SourceGuarantee::Replayable),
+        Connector::Datagen => datagen::DatagenTable::parse(table).map(|_| SourceGuarantee::Replayable),
+        Connector::Print | Connector::Blackhole => Err(connector.cannot_read(table)),
     }
 }
 
 /// Checks a table that is written and says what its sink can promise. Pure: no file, no network.
 pub fn validate_sink(table: &Table) -> Result<SinkGuarantee, ConnectorError> {
-    match Connector::of(table)? {
+    let connector = Connector::of(table)?;
+    match connector {
         Connector::Filesystem => filesystem::FileTable::for_writing(table).map(|_| SinkGuarantee::ExactlyOnce),
+        Connector::Socket => socket::SocketTable::parse(table).map(|_| SinkGuarantee::BestEffort),
+        Connector::Print => print::PrintOptions::parse(table).map(|_| SinkGuarantee::AtLeastOnce),
         Connector::Blackhole => blackhole::check(table).map(|()| SinkGuarantee::ExactlyOnce),
+        Connector::Nexmark | Connector::Datagen => Err(connector.cannot_write(table)),
     }
 }
 
@@ -87,14 +113,41 @@ pub fn open_source(table: &Table, cx: &ConnectorContext) -> Result<Box<dyn Sourc
     let connector = Connector::of(table)?;
     match connector {
         Connector::Filesystem => filesystem::open_source(table, cx),
-        Connector::Blackhole => Err(connector.cannot_read(table)),
+        Connector::Socket => socket::open_source(table),
+        Connector::Nexmark => nexmark::open_source(table, cx),
+        Connector::Datagen => datagen::open_source(table, cx),
+        Connector::Print | Connector::Blackhole => Err(connector.cannot_read(table)),
     }
 }
 
 /// Opens a table for writing.
 pub fn open_sink(table: &Table, cx: &ConnectorContext) -> Result<Arc<dyn Sink>, ConnectorError> {
-    match Connector::of(table)? {
+    let connector = Connector::of(table)?;
+    match connector {
         Connector::Filesystem => filesystem::open_sink(table, cx),
+        Connector::Socket => socket::open_sink(table),
+        Connector::Print => Ok(Arc::new(print::PrintSink::open(table, cx)?)),
         Connector::Blackhole => Ok(Arc::new(blackhole::BlackholeSink::open(table)?)),
+        Connector::Nexmark | Connector::Datagen => Err(connector.cannot_write(table)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::options::tests::table;
+    use super::*;
+
+    #[test]
+    fn unknown_connectors_and_wrong_directions_are_refused() {
+        let check = |options: &[(&str, &str)]| validate_source(&table(vec![], options)).unwrap_err().to_string();
+        assert!(check(&[]).contains("option 'connector' is required"));
+        assert!(check(&[("connector", "filesytem")]).contains("did you mean 'filesystem'?"));
+        assert!(
+            check(&[("connector", "kafka")])
+                .contains("(known: filesystem, socket, nexmark, datagen, print, blackhole)")
+        );
+        assert!(check(&[("connector", "print")]).contains("only writes"));
+        let e = validate_sink(&table(vec![], &[("connector", "datagen")])).unwrap_err().to_string();
+        assert!(e.contains("only reads"), "{e}");
     }
 }

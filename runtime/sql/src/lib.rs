@@ -18,7 +18,6 @@ mod errors;
 pub mod explain;
 mod expr;
 pub mod functions;
-mod hints;
 mod normalize;
 mod prune;
 mod refuse;

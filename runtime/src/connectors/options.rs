@@ -11,7 +11,6 @@ const ENGINE_OPTIONS: &[&str] =
 const ENGINE_PREFIXES: &[&str] = &["scan.watermark.", "late.", "dead-letter."];
 
 /// The options of one table.
-#[derive(Clone, Copy)]
 pub struct Options<'a> {
     pub table: &'a Table,
 }
@@ -102,13 +101,11 @@ impl<'a> Options<'a> {
     /// One of a list of values, by position.
     pub fn one_of<T: Copy>(&self, name: &str, values: &[(&str, T)]) -> Result<Option<T>, ConnectorError> {
         let Some(v) = self.get(name) else { return Ok(None) };
-        match values.iter().find(|(n, _)| *n == v) {
-            Some((_, t)) => Ok(Some(*t)),
-            None => {
-                let names: Vec<String> = values.iter().map(|(n, _)| format!("'{n}'")).collect();
-                Err(self.wrong(name, v, &names.join(" or ")))
-            }
+        if let Some((_, t)) = values.iter().find(|(n, _)| *n == v) {
+            return Ok(Some(*t));
         }
+        let names: Vec<String> = values.iter().map(|(n, _)| format!("'{n}'")).collect();
+        Err(self.wrong(name, v, &names.join(" or ")))
     }
 
     /// One ASCII character; `\t` and the like may be written with a backslash.

@@ -35,10 +35,9 @@ pub struct CsvOptions {
 
 impl CsvOptions {
     pub(super) fn parse(options: &Options<'_>) -> Result<Self, ConnectorError> {
-        let quote = match options.bool("csv.disable-quote-character", false)? {
-            true => None,
-            false => Some(options.byte("csv.quote-character")?.unwrap_or(b'"')),
-        };
+        let unquoted = options.bool("csv.disable-quote-character", false)?;
+        let quote = options.byte("csv.quote-character")?.unwrap_or(b'"');
+        let quote = (!unquoted).then_some(quote);
         let dialect = Dialect {
             delimiter: options.byte("csv.field-delimiter")?.unwrap_or(b','),
             quote,

@@ -61,7 +61,8 @@ fn push_field(field: &[u8], options: &CsvOptions, alone: bool, out: &mut Vec<u8>
     let d = &options.dialect;
     let special = |b: u8| b == d.delimiter || b == b'\n' || b == b'\r' || Some(b) == d.quote || Some(b) == d.escape;
     let comment = d.comments && field.first() == Some(&b'#');
-    if !field.iter().any(|b| special(*b)) && !comment && !(alone && field.is_empty()) {
+    let must_quote = comment || (alone && field.is_empty()) || field.iter().any(|b| special(*b));
+    if !must_quote {
         out.extend_from_slice(field);
         return;
     }

@@ -10,8 +10,6 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, RecordBatch};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder as ArrowDecoder;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use serde::de::IgnoredAny;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -121,7 +119,7 @@ impl JsonDecoder {
 
     fn missing(&self, text: &[u8]) -> Option<&str> {
         // What is no object at all is refused by the decoder itself.
-        let present: HashMap<String, IgnoredAny> = serde_json::from_slice(text).ok()?;
+        let present: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text).ok()?;
         self.columns.fields().iter().map(|f| f.name().as_str()).find(|n| !present.contains_key(*n))
     }
 

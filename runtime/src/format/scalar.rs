@@ -119,7 +119,7 @@ fn date_part(b: &[u8]) -> Option<i64> {
 }
 
 pub(super) fn parse_date(b: &[u8]) -> Option<i32> {
-    if b.len() != 10 { None } else { date_part(b).map(|d| d as i32) }
+    if b.len() == 10 { date_part(b).map(|d| d as i32) } else { None }
 }
 
 /// Seconds of the day and nanoseconds of `HH:MM:SS[.f…]`, with what follows.
@@ -157,13 +157,13 @@ pub(super) fn parse_time(b: &[u8], unit: TimeUnit) -> Option<i64> {
 /// (`2013-01-01T10:00:00Z`, `2013-01-01 10:00:00.5`) are read here, offsets and rarer forms by arrow.
 pub(super) fn parse_timestamp(b: &[u8], unit: TimeUnit) -> Option<i64> {
     let n = per_second(unit);
-    if b.len() >= 19 && matches!(b[10], b'T' | b' ' | b't') {
-        if let (Some(days), Some((seconds, nanos, rest))) = (date_part(b), time_part(&b[11..])) {
-            if rest.is_empty() || rest == b"Z" || rest == b"z" {
-                let seconds = days * 86_400 + seconds;
-                return seconds.checked_mul(n)?.checked_add(nanos / (1_000_000_000 / n));
-            }
-        }
+    let usual = b.len() >= 19 && matches!(b[10], b'T' | b' ' | b't');
+    if usual
+        && let (Some(days), Some((seconds, nanos, rest))) = (date_part(b), time_part(&b[11..]))
+        && (rest.is_empty() || rest == b"Z" || rest == b"z")
+    {
+        let seconds = days * 86_400 + seconds;
+        return seconds.checked_mul(n)?.checked_add(nanos / (1_000_000_000 / n));
     }
     let t = string_to_datetime(&Utc, std::str::from_utf8(b).ok()?).ok()?;
     match unit {
@@ -307,7 +307,7 @@ pub(super) fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
 
 pub(super) fn parse_base64(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
-    if text.len() % 4 != 0 || digits.len() % 4 == 1 {
+    if !text.len().is_multiple_of(4) || digits.len() % 4 == 1 {
         return None;
     }
     let mut out = Vec::with_capacity(digits.len() * 3 / 4);

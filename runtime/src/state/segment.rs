@@ -14,14 +14,11 @@
 
 mod decode;
 mod encode;
-mod read;
 #[cfg(test)]
 mod tests;
 
-use crate::store::StoreError;
-pub use decode::{Damage, Tail, decode_block, read_tail, verify};
-pub use encode::SegmentBuilder;
-pub use read::SegmentReader;
+pub use decode::{Tail, decode_block, read_tail, verify};
+pub use encode::{Encoded, SegmentBuilder};
 use sluice_core::id::{Epoch, OperatorId, WriterId};
 use sluice_core::key_group::KeyGroups;
 use std::ops::Range;
@@ -40,21 +37,25 @@ const CRC: usize = 4;
 /// allocate is bounded by what it was given.
 const COMPRESSION_MAX: usize = 3;
 
-/// All that is known without reading blocks: who wrote them, when, for what.
+/// Who wrote a segment and what it is part of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Footer {
+pub struct SegmentMeta {
     pub operator: OperatorId,
+    pub task: u32,
+    /// Number among the segments of this task and epoch.
+    pub part: u32,
     pub writer: WriterId,
     pub epoch: Epoch,
     pub key_groups: KeyGroups,
     /// Algorithm of the key hash.
     pub hash_id: String,
-    pub blocks: Vec<BlockIndex>,
+    /// Part of a snapshot of all rows.
+    pub full: bool,
 }
 
 /// A block of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockIndex {
+pub struct BlockRef {
     pub offset: u64,
     /// With head and crc.
     pub length: u32,
@@ -63,15 +64,14 @@ pub struct BlockIndex {
     pub table: u8,
     /// Exclusive end; a row's group is in it.
     pub groups: Range<u16>,
-    pub crc32: u32,
+    pub crc: u32,
 }
 
-/// What a finished segment holds, for its reference.
+/// The footer: all that is known without reading blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
-    pub rows: u64,
-    pub tombstones: u64,
-    pub groups: Range<u16>,
+pub struct Segment {
+    pub meta: SegmentMeta,
+    pub blocks: Vec<BlockRef>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,17 +82,17 @@ pub enum Compression {
     Zstd,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SegmentError {
-    #[error("segment '{path}' is damaged: {message}; restore an earlier checkpoint or a savepoint")]
-    Damaged { path: String, message: String },
-    #[error("segment '{path}' has format {version}, this release reads up to {SEGMENT_VERSION}: use a newer release")]
-    Newer { path: String, version: u32 },
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error("the segment is damaged: {0}")]
+    Damaged(&'static str),
+    #[error("block {index} of the segment is damaged: {what}")]
+    Block { index: usize, what: &'static str },
+    #[error("the segment has format version {0}, this release reads up to {SEGMENT_VERSION}: use a newer release")]
+    Version(u16),
 }
 
-impl Footer {
+impl Segment {
     pub fn rows(&self) -> u64 {
         self.blocks.iter().map(|b| u64::from(b.rows)).sum()
     }
@@ -101,8 +101,12 @@ impl Footer {
         self.blocks.iter().map(|b| u64::from(b.tombstones)).sum()
     }
 
-    /// Blocks that may have rows of these key groups, in order.
-    pub fn blocks_of(&self, groups: &Range<u16>) -> impl Iterator<Item = &BlockIndex> {
-        self.blocks.iter().filter(move |b| b.groups.start < groups.end && groups.start < b.groups.end)
+    /// Indices of the blocks that may have rows of these key groups.
+    pub fn blocks_of(&self, groups: &Range<u16>) -> impl Iterator<Item = usize> {
+        let (start, end) = (groups.start, groups.end);
+        (0..self.blocks.len()).filter(move |i| {
+            let b = &self.blocks[*i].groups;
+            b.start < end && start < b.end
+        })
     }
 }

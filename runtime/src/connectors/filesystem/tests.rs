@@ -33,12 +33,11 @@ fn show(rows: &RecordBatch) -> Vec<String> {
     ids.iter().zip(names).map(|(i, n)| format!("{}={}", i.unwrap_or(-1), n.unwrap_or("NULL"))).collect()
 }
 
+/// Rows, splits and dead letters.
+type Read = (Vec<String>, Vec<Split>, Vec<RecordBatch>);
+
 /// Reads until the end, or until `stop` rows were seen (at the next batch). Gives rows, splits and dead letters.
-fn read(
-    source: &dyn Source,
-    splits: Vec<Split>,
-    stop: usize,
-) -> Result<(Vec<String>, Vec<Split>, Vec<RecordBatch>), ConnectorError> {
+fn read(source: &dyn Source, splits: Vec<Split>, stop: usize) -> Result<Read, ConnectorError> {
     let mut reader = source.reader()?;
     for split in splits {
         reader.open(split)?;
