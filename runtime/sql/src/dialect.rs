@@ -1,5 +1,6 @@
 //! Flink's lexical rules for sqlparser, without a fork.
 
+use crate::special_syntax;
 use datafusion_sql::sqlparser::ast::{Expr, Ident, ObjectNamePart};
 use datafusion_sql::sqlparser::dialect::Dialect;
 use datafusion_sql::sqlparser::keywords::Keyword;
@@ -46,12 +47,19 @@ impl Dialect for FlinkDialect {
     /// `TABLE t` and `TABLE t PARTITION BY a, b` inside a table function's arguments. The partition columns travel behind
     /// the marker [`PARTITION_MARK`] as further parts of the name.
     fn parse_prefix(&self, p: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        if let Some(map) = special_syntax::parse_map(p) {
+            return Some(map);
+        }
         let Token::Word(w) = &p.peek_token().token else { return None };
         if w.keyword != Keyword::TABLE || !matches!(p.peek_nth_token(1).token, Token::Word(_)) {
             return None;
         }
         p.next_token();
         Some(parse_table_argument(p))
+    }
+
+    fn parse_infix(&self, p: &mut Parser, e: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+        special_syntax::parse_infix(p, e)
     }
 }
 

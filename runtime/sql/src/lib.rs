@@ -27,6 +27,7 @@ mod row_number;
 mod script;
 mod settings;
 mod sink;
+mod special_syntax;
 mod statement;
 mod suggest;
 mod text;

@@ -28,6 +28,7 @@ impl VisitorMut for Normalize {
     }
 
     fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
+        crate::special_syntax::rewrite(e);
         match e {
             Expr::TypedString(t) => timestamp_literal(t),
             Expr::Cast { data_type, .. } => {

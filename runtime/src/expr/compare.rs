@@ -8,7 +8,7 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::SortOptions;
 use arrow::compute::kernels::cmp;
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
-use arrow::row::{OwnedRow, RowConverter, SortField};
+use arrow::row::{RowConverter, SortField};
 use sluice_core::plan::expr::BinaryOp;
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -124,7 +124,7 @@ pub(super) struct InSet {
     /// The list has a NULL: a value that is not found is unknown.
     has_null: bool,
     converter: RowConverter,
-    set: HashSet<OwnedRow>,
+    set: HashSet<Box<[u8]>>,
 }
 
 impl InSet {
@@ -132,7 +132,7 @@ impl InSet {
         let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])
             .map_err(|e| failed("IN", e.to_string()))?;
         let rows = converter.convert_columns(&[values.clone()]).map_err(|e| failed("IN", e.to_string()))?;
-        let set = (0..values.len()).filter(|&i| values.is_valid(i)).map(|i| rows.row(i).owned()).collect();
+        let set = (0..values.len()).filter(|&i| values.is_valid(i)).map(|i| rows.row(i).data().into()).collect();
         Ok(Self { input, negated, has_null: values.null_count() > 0, converter, set })
     }
 
@@ -144,7 +144,7 @@ impl InSet {
                 if v.array.is_null(i) {
                     return None;
                 }
-                match self.set.contains(&encoded.row(i).owned()) {
+                match self.set.contains(encoded.row(i).data()) {
                     true => Some(!self.negated),
                     false if self.has_null => None,
                     false => Some(self.negated),

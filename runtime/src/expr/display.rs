@@ -115,7 +115,9 @@ fn write_temporal_or_nested(out: &mut String, array: &ArrayRef, row: usize, styl
         DataType::Date32 => write_date(out, i64::from(array.as_primitive::<Date32Type>().value(row))),
         DataType::Time32(unit) | DataType::Time64(unit) => {
             let nanos = temporal_value(array, row) * (1_000_000_000 / units_per_second(*unit));
-            write_clock(out, nanos, digits(*unit), style, false);
+            // Flink's TIME is TIME(0); a fraction is shown where there is one.
+            let digits = if nanos % 1_000_000_000 == 0 { 0 } else { digits(*unit) };
+            write_clock(out, nanos, digits, style, false);
         }
         DataType::Timestamp(unit, zone) => {
             let per_second = units_per_second(*unit);

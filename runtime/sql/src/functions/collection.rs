@@ -109,6 +109,9 @@ fn make_row(call: &Call) -> Result<ArrayRef> {
 }
 
 fn field_type(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<DataType> {
+    if let DataType::Map(..) = &types[0] {
+        return Ok(map_parts(&types[0])?.1);
+    }
     let (DataType::Struct(fields), Some(Some(ScalarValue::Utf8(Some(name))))) = (&types[0], constants.get(1)) else {
         return plan_err!("a field can be taken of a ROW only, not of {}", types[0]);
     };
@@ -121,9 +124,12 @@ fn field_type(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<
     }
 }
 
-/// NULL where the row is.
+/// NULL where the row is. Of a map, the value of the key: `m['k']` reads like a field.
 fn get_field(call: &Call) -> Result<ArrayRef> {
     let (array, constant) = call.arg_array(0)?;
+    if array.as_map_opt().is_some() {
+        return array_element(call);
+    }
     let (Some(row), Some(name)) = (array.as_struct_opt(), call.texts(1)?.get(0)) else {
         return exec_err!("a field can be taken of a ROW only, not of {}", array.data_type());
     };

@@ -65,7 +65,10 @@ pub fn write_decimal(out: &mut String, unscaled: i128, scale: i8) {
     if unscaled < 0 {
         out.push('-');
     }
-    let digits = unscaled.unsigned_abs().to_string();
+    let mut digits = unscaled.unsigned_abs().to_string();
+    if scale < 0 && unscaled != 0 {
+        digits.extend(std::iter::repeat_n('0', scale.unsigned_abs().into()));
+    }
     let scale = usize::try_from(scale).unwrap_or(0);
     if scale == 0 {
         out.push_str(&digits);

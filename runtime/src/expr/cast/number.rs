@@ -113,6 +113,9 @@ impl Number {
 }
 
 fn truncate(v: i128, scale: i8) -> i128 {
+    if scale < 0 {
+        return rescale(v, scale, 0).unwrap_or(i128::MAX);
+    }
     match 10i128.checked_pow(u32::try_from(scale).unwrap_or(0)) {
         Some(f) => v / f,
         None => 0,
@@ -125,7 +128,7 @@ fn decimal_to_double(v: i128, scale: i8) -> f64 {
     if v.unsigned_abs() < 1 << 53 && (0..=22).contains(&scale) {
         return v as f64 / 10f64.powi(i32::from(scale));
     }
-    format!("{v}e-{scale}").parse().unwrap_or(f64::NAN)
+    format!("{v}e{}", -i32::from(scale)).parse().unwrap_or(f64::NAN)
 }
 
 /// `BigDecimal.valueOf(double)`: the digits that the double prints, not its binary expansion. NaN and infinities: NULL.

@@ -1,0 +1,156 @@
+//! Scalar expressions against Flink: every line of `functions/flink.tsv` (made by `functions/regenerate.sh`) is planned and
+//! evaluated here and must give Flink's value and type. `functions/differences.tsv` lists what differs, with the reason; a
+//! line there that does not differ any more fails the test too.
+
+use arrow::array::{ArrayRef, Int32Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use sluice_core::plan::expr::Expr;
+use sluice_core::plan::{Op, Plan};
+use sluice_core::time::ProcTime;
+use sluice_runtime::clock::Clock;
+use sluice_runtime::expr::{CompiledExpr, display::to_display};
+use sluice_sql::{PlanOptions, flink_name, plan};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Differences that are being removed: a line that differs no more is fine.
+const PASSING: [&str; 2] =
+    ["number literals do not have Flink's types yet", "the session zone does not reach functions yet"];
+
+struct Line {
+    zone: String,
+    expression: String,
+    data_type: String,
+    value: String,
+}
+
+impl Line {
+    /// How differences.tsv names it.
+    fn key(&self) -> String {
+        if self.zone == "UTC" { self.expression.clone() } else { format!("{}: {}", self.zone, self.expression) }
+    }
+}
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/functions").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("failed to read {}: {e}", path.display()))
+}
+
+fn lines() -> Vec<Line> {
+    let mut zone = "UTC".to_owned();
+    let mut out = vec![];
+    for line in read("flink.tsv").lines() {
+        if let Some(z) = line.strip_prefix("-- zone ") {
+            zone = z.trim().to_owned();
+        }
+        if line.starts_with("--") || line.is_empty() {
+            continue;
+        }
+        let mut parts = line.splitn(3, '\t');
+        let mut part = || parts.next().unwrap_or_else(|| panic!("three columns are wanted: {line}")).to_owned();
+        let (expression, data_type, value) = (part(), part(), part());
+        out.push(Line { zone: zone.clone(), expression, data_type, value });
+    }
+    out
+}
+
+/// Flink's type without what Arrow's types do not carry.
+fn plain_type(text: &str) -> String {
+    let text = text.replace(" NOT NULL", "");
+    let base = text.split('(').next().unwrap_or_default();
+    if text.contains('<') {
+        return base.split('<').next().unwrap_or_default().to_owned();
+    }
+    match base {
+        "CHAR" | "VARCHAR" => "STRING".to_owned(),
+        "BINARY" | "VARBINARY" => "BYTES".to_owned(),
+        "TIME" | "TIMESTAMP" | "TIMESTAMP_LTZ" => base.to_owned(),
+        _ => text.clone(),
+    }
+}
+
+fn evaluate(zone: &str, expression: &str) -> Result<(String, String), String> {
+    let script = format!(
+        "SET 'table.local-time-zone' = '{zone}';\n\
+         CREATE TABLE one (x INT) WITH ('connector' = 'datagen', 'number-of-rows' = '1');\n\
+         SELECT {expression} AS v FROM one;\n"
+    );
+    let planned = plan(&script, &PlanOptions::default()).map_err(|e| format!("{e}"))?;
+    let out = run(&planned.plan)?;
+    let field = Field::new("v", out.data_type().clone(), true);
+    let value = to_display(&out, 0, &field).replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t");
+    Ok((plain_type(&flink_name(out.data_type())), value))
+}
+
+/// The first column of what the plan's source and projections make of one row.
+fn run(plan: &Plan) -> Result<ArrayRef, String> {
+    let schema = Schema::new(vec![Field::new("x", DataType::Int32, true)]);
+    let mut rows = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int32Array::from(vec![1]))]).unwrap();
+    for node in &plan.nodes {
+        match &node.op {
+            Op::Source { exprs, .. } | Op::Project { exprs } => {
+                rows = project(exprs, &rows, &node.schema)?;
+            }
+            Op::Sink { .. } => {}
+            other => return Err(format!("the plan has {other:?}")),
+        }
+    }
+    Ok(rows.column(0).clone())
+}
+
+fn project(exprs: &[Expr], rows: &RecordBatch, declared: &Schema) -> Result<RecordBatch, String> {
+    let clock = Clock::manual(ProcTime(0));
+    let mut columns = vec![];
+    let mut fields = vec![];
+    for (i, e) in exprs.iter().enumerate() {
+        let compiled = CompiledExpr::new(e, &rows.schema(), &clock).map_err(|e| e.to_string())?;
+        let column = compiled.evaluate(rows).map_err(|e| e.to_string())?;
+        if column.data_type() != declared.field(i).data_type() {
+            return Err(format!("declared {}, evaluated {}", declared.field(i).data_type(), column.data_type()));
+        }
+        fields.push(Field::new(format!("c{i}"), column.data_type().clone(), true));
+        columns.push(column);
+    }
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).map_err(|e| e.to_string())
+}
+
+/// What is wrong; `None` if Flink says the same.
+fn difference(line: &Line) -> Option<String> {
+    let ours = evaluate(&line.zone, &line.expression);
+    match (line.data_type.as_str(), ours) {
+        ("ERROR", Err(_)) => None,
+        ("ERROR", Ok((t, v))) => Some(format!("Flink refuses it ({}), here {t} {v}", line.value)),
+        (_, Err(e)) => Some(format!("Flink: {} {}, here {e}", line.data_type, line.value)),
+        (theirs, Ok((t, v))) => {
+            let same = v == line.value && t == plain_type(theirs);
+            (!same).then(|| format!("Flink: {theirs} {}, here {t} {v}", line.value))
+        }
+    }
+}
+
+#[test]
+fn expressions_give_what_flink_gives() {
+    let known: BTreeMap<String, String> = read("differences.tsv")
+        .lines()
+        .filter(|l| !l.starts_with("--") && !l.is_empty())
+        .map(|l| l.split_once('\t').unwrap_or_else(|| panic!("a reason is wanted: {l}")))
+        .map(|(e, reason)| (e.to_owned(), reason.to_owned()))
+        .collect();
+    let lines = lines();
+    assert!(lines.len() > 600, "only {} expressions", lines.len());
+    let mut report = String::new();
+    for line in &lines {
+        let expression = &line.key();
+        match (difference(line), known.get(expression)) {
+            (None, None) | (Some(_), Some(_)) => {}
+            (Some(d), None) => writeln!(report, "{expression}\n    {d}").unwrap(),
+            (None, Some(_)) => {
+                writeln!(report, "{expression}\n    differs no more: remove it from differences.tsv").unwrap()
+            }
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
