@@ -17,7 +17,7 @@ pub mod collect;
 pub mod job;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::clock::Clock;
 use crate::store::retry::{Budget, Jitter};

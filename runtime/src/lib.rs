@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod operator;
 pub mod operators;
 pub mod row;
+pub mod savepoint;
 pub mod state;
 pub mod store;
 pub mod task;

@@ -13,6 +13,7 @@ pub mod key_group;
 pub mod manifest;
 pub mod paths;
 pub mod plan;
+pub mod savepoint;
 pub mod time;
 pub mod watermark;
 pub mod window;
