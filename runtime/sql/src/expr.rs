@@ -1,18 +1,34 @@
 //! From DataFusion's bound and coerced expressions to the plan's own.
 
 use crate::errors::{Outcome, Refusal};
+use arrow_schema::{DataType, Schema};
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{Case, InList};
 use datafusion_expr::{Expr as Bound, ExprSchemable, Operator};
 use datafusion_sql::sqlparser::tokenizer::Location;
 use sluice_core::plan::expr::{BinaryOp, Expr, Literal, Value};
 
+/// What names mean: columns of the relation itself, behind those of the outer query inside a correlated sub-query.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub schema: &'a DFSchema,
+    pub outer: Option<&'a DFSchema>,
+}
+
 /// An expression over the columns of `schema`.
 pub(crate) fn translate(e: &Bound, schema: &DFSchema) -> Outcome<Expr> {
-    let one = |e: &Bound| translate(e, schema).map(Box::new);
+    scoped(e, Scope { schema, outer: None })
+}
+
+/// The same where columns of an outer query may occur, which come first.
+pub(crate) fn scoped(e: &Bound, scope: Scope<'_>) -> Outcome<Expr> {
+    let schema = scope.schema;
+    let translate = |e: &Bound, _: &DFSchema| scoped(e, scope);
+    let one = |e: &Bound| scoped(e, scope).map(Box::new);
     Ok(match e {
         Bound::Alias(a) => translate(&a.expr, schema)?,
-        Bound::Column(c) => Expr::Column(schema.index_of_column(c)?),
+        Bound::Column(c) => Expr::Column(scope.outer.map_or(0, |o| o.fields().len()) + schema.index_of_column(c)?),
+        Bound::OuterReferenceColumn(_, c) if let Some(outer) = scope.outer => Expr::Column(outer.index_of_column(c)?),
         Bound::Literal(v, _) => Expr::Literal(literal(v)?),
         Bound::BinaryExpr(b) => binary(binary_op(b.op)?, translate(&b.left, schema)?, translate(&b.right, schema)?),
         Bound::Like(l) => Expr::Like {
@@ -23,7 +39,7 @@ pub(crate) fn translate(e: &Bound, schema: &DFSchema) -> Outcome<Expr> {
             case_insensitive: l.case_insensitive,
         },
         Bound::Not(e) => Expr::Not(one(e)?),
-        Bound::Negative(e) => Expr::Negate(one(e)?),
+        Bound::Negative(e) => negate(scoped(e, scope)?),
         Bound::IsNull(e) | Bound::IsUnknown(e) => Expr::IsNull(one(e)?),
         Bound::IsNotNull(e) | Bound::IsNotUnknown(e) => Expr::IsNotNull(one(e)?),
         Bound::IsTrue(e) => Expr::IsTrue(one(e)?),
@@ -33,8 +49,8 @@ pub(crate) fn translate(e: &Bound, schema: &DFSchema) -> Outcome<Expr> {
         Bound::Between(b) => {
             between(translate(&b.expr, schema)?, translate(&b.low, schema)?, translate(&b.high, schema)?, b.negated)
         }
-        Bound::Case(c) => case(c, schema)?,
-        Bound::Cast(c) => cast(&c.expr, c.field.data_type(), schema)?,
+        Bound::Case(c) => case(c, scope)?,
+        Bound::Cast(c) => cast(&c.expr, c.field.data_type(), scope)?,
         Bound::TryCast(c) => Expr::TryCast { expr: one(&c.expr)?, to: c.field.data_type().clone() },
         Bound::ScalarFunction(f) => Expr::Call {
             function: f.func.name().to_lowercase(),
@@ -103,11 +119,18 @@ fn between(e: Expr, low: Expr, high: Expr, negated: bool) -> Expr {
 }
 
 /// Casts of constants are kept, so that the value's text form stays the runtime's business; casts to the same type go.
-fn cast(e: &Bound, to: &arrow_schema::DataType, schema: &DFSchema) -> Outcome<Expr> {
-    let inner = translate(e, schema)?;
+fn cast(e: &Bound, to: &DataType, scope: Scope<'_>) -> Outcome<Expr> {
+    let inner = scoped(e, scope)?;
     // Core's types, not the binder's: the two differ for decimals until the cast that `coerce` added is gone.
-    if inner.data_type(schema.as_arrow()).as_ref() == Some(to) {
+    let arrow = match scope.outer {
+        None => scope.schema.as_arrow().clone(),
+        Some(o) => Schema::new(o.fields().iter().chain(scope.schema.fields()).cloned().collect::<Vec<_>>()),
+    };
+    if inner.data_type(&arrow).as_ref() == Some(to) {
         return Ok(inner);
+    }
+    if let Some(constant) = exact_cast(&inner, to) {
+        return Ok(constant);
     }
     if let Expr::Literal(Literal { value: Value::Null, .. }) = inner {
         return Ok(Expr::Literal(Literal { data_type: to.clone(), value: Value::Null }));
@@ -115,16 +138,49 @@ fn cast(e: &Bound, to: &arrow_schema::DataType, schema: &DFSchema) -> Outcome<Ex
     Ok(Expr::Cast { expr: Box::new(inner), to: to.clone() })
 }
 
-fn case(c: &Case, schema: &DFSchema) -> Outcome<Expr> {
-    let branches = c
-        .when_then_expr
-        .iter()
-        .map(|(w, t)| Ok((translate(w, schema)?, translate(t, schema)?)))
-        .collect::<Outcome<_>>()?;
+/// Numbers that `normalize` gave Flink's types: the cast of a constant that loses nothing is a constant.
+fn exact_cast(e: &Expr, to: &DataType) -> Option<Expr> {
+    let Expr::Literal(Literal { value, data_type }) = e else { return None };
+    let value = match (value, data_type, to) {
+        (Value::Int(n), from, DataType::Int32) if from.is_integer() => Value::Int(i64::from(i32::try_from(*n).ok()?)),
+        (Value::Int(n), from, DataType::Int64) if from.is_integer() => Value::Int(*n),
+        (Value::Int(n), from, DataType::Decimal128(p, s)) if from.is_integer() => {
+            let unscaled = i128::from(*n).checked_mul(10i128.checked_pow(u32::try_from(*s).ok()?)?)?;
+            (digits(unscaled) <= u32::from(*p)).then_some(Value::Decimal(unscaled))?
+        }
+        (Value::Decimal(n), DataType::Decimal128(_, s1), DataType::Decimal128(p, s2)) if s2 >= s1 => {
+            let unscaled = n.checked_mul(10i128.checked_pow(u32::try_from(s2 - s1).ok()?)?)?;
+            (digits(unscaled) <= u32::from(*p)).then_some(Value::Decimal(unscaled))?
+        }
+        _ => return None,
+    };
+    Some(Expr::Literal(Literal { data_type: to.clone(), value }))
+}
+
+fn digits(n: i128) -> u32 {
+    n.unsigned_abs().checked_ilog10().map_or(1, |d| d + 1)
+}
+
+/// Minus a constant is a constant.
+fn negate(e: Expr) -> Expr {
+    match e {
+        Expr::Literal(Literal { value: Value::Int(n), data_type }) if n != i64::MIN && data_type.is_integer() => {
+            Expr::Literal(Literal { value: Value::Int(-n), data_type })
+        }
+        Expr::Literal(Literal { value: Value::Decimal(n), data_type }) if n != i128::MIN => {
+            Expr::Literal(Literal { value: Value::Decimal(-n), data_type })
+        }
+        other => Expr::Negate(Box::new(other)),
+    }
+}
+
+fn case(c: &Case, scope: Scope<'_>) -> Outcome<Expr> {
+    let branches =
+        c.when_then_expr.iter().map(|(w, t)| Ok((scoped(w, scope)?, scoped(t, scope)?))).collect::<Outcome<_>>()?;
     Ok(Expr::Case {
-        operand: c.expr.as_ref().map(|e| translate(e, schema).map(Box::new)).transpose()?,
+        operand: c.expr.as_ref().map(|e| scoped(e, scope).map(Box::new)).transpose()?,
         branches,
-        otherwise: c.else_expr.as_ref().map(|e| translate(e, schema).map(Box::new)).transpose()?,
+        otherwise: c.else_expr.as_ref().map(|e| scoped(e, scope).map(Box::new)).transpose()?,
     })
 }
 

@@ -18,6 +18,7 @@ mod errors;
 pub mod explain;
 mod expr;
 pub mod functions;
+mod hints;
 mod normalize;
 mod prune;
 mod refuse;

@@ -2,7 +2,7 @@
 
 use crate::errors::Outcome;
 use datafusion_sql::sqlparser::ast::{
-    self, CharacterLength, DataType, Expr, Ident, Query, Select, SelectItem, SetExpr, TimezoneInfo, VisitMut,
+    self, CastKind, CharacterLength, DataType, Expr, Ident, Query, Select, SelectItem, SetExpr, TimezoneInfo, VisitMut,
     VisitorMut,
 };
 use std::ops::ControlFlow;
@@ -31,6 +31,13 @@ impl VisitorMut for Normalize {
         crate::special_syntax::rewrite(e);
         match e {
             Expr::TypedString(t) => timestamp_literal(t),
+            Expr::Value(v) => {
+                if let Some(t) = number_type(&v.value) {
+                    let inner = Box::new(e.clone());
+                    *e = Expr::Cast { kind: CastKind::Cast, expr: inner, data_type: t, array: false, format: None };
+                }
+            }
+            Expr::Interval(i) => plain_number(&mut i.value),
             Expr::Cast { data_type, .. } => {
                 if let Some(n) = take_length(data_type) {
                     cut(e, n);
@@ -61,6 +68,32 @@ fn name_select(s: &mut Select) {
         {
             *item = SelectItem::ExprWithAlias { expr: e.clone(), alias: Ident::with_quote('`', format!("EXPR${i}")) };
         }
+    }
+}
+
+/// Flink's types of numbers: INT if it fits (DataFusion: BIGINT), `0.908` DECIMAL(4, 3) (every written digit counts),
+/// `1E3` DOUBLE. The cast of a constant is a constant again after binding.
+fn number_type(v: &ast::Value) -> Option<DataType> {
+    let ast::Value::Number(n, _) = v else { return None };
+    if n.contains(['e', 'E']) {
+        return Some(DataType::Double(ast::ExactNumberInfo::None));
+    }
+    let Some((whole, part)) = n.split_once('.') else {
+        return n.parse::<i32>().is_ok().then_some(DataType::Int(None));
+    };
+    if part.is_empty() {
+        return None;
+    }
+    let (precision, scale) = ((whole.len() + part.len()) as u64, part.len() as i64);
+    (precision <= 38).then_some(DataType::Decimal(ast::ExactNumberInfo::PrecisionAndScale(precision, scale)))
+}
+
+/// Where the grammar wants the bare number.
+fn plain_number(e: &mut Expr) {
+    if let Expr::Cast { expr, .. } = e
+        && matches!(expr.as_ref(), Expr::Value(_))
+    {
+        *e = expr.as_ref().clone();
     }
 }
 

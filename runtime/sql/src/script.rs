@@ -4,6 +4,7 @@ use crate::assemble::Assembler;
 use crate::catalog::Catalog;
 use crate::describe;
 use crate::errors::{Outcome, Refusal, SqlError, SqlErrors};
+use crate::hints::Hints;
 use crate::rel::{Column, Rel, TYPE_KEY};
 use crate::settings::Settings;
 use crate::statement::{self, Statement, StatementKind};
@@ -111,8 +112,9 @@ impl State {
         bind::query(&self.catalog, bind::parse_query(query)?)
     }
 
-    fn translate(&self, plan: &LogicalPlan, _s: &Statement) -> Outcome<Rel> {
-        Translator::new(&self.catalog, &self.settings).relation(plan)
+    fn translate(&self, plan: &LogicalPlan, s: &Statement) -> Outcome<Rel> {
+        let hints = Hints::parse(&s.hints)?;
+        Translator::new(&self.catalog, &self.settings, &hints).relation(plan)
     }
 
     fn create_view(&mut self, name: &str, columns: &[String], query: &[TokenWithSpan], s: &Statement) -> Outcome<()> {

@@ -1,12 +1,18 @@
 //! From DataFusion's logical plan to relations of our own operators, one file per kind of operator.
 
 mod aggregate;
+mod filter;
+mod interval;
+mod join;
 mod project;
+mod subquery;
+mod top_n;
 mod window;
 
 use crate::catalog::Catalog;
 use crate::errors::{Outcome, Refusal};
 use crate::expr;
+use crate::hints::Hints;
 use crate::rel::{Column, Rel, Role};
 use crate::relation::WindowTvf;
 use crate::settings::Settings;
@@ -20,12 +26,13 @@ use sluice_core::plan::{Changelog, Op, Ttl, Watermark};
 pub(crate) struct Translator<'a> {
     catalog: &'a Catalog,
     settings: &'a Settings,
+    hints: &'a Hints,
     windows: u32,
 }
 
 impl<'a> Translator<'a> {
-    pub(crate) fn new(catalog: &'a Catalog, settings: &'a Settings) -> Self {
-        Self { catalog, settings, windows: 0 }
+    pub(crate) fn new(catalog: &'a Catalog, settings: &'a Settings, hints: &'a Hints) -> Self {
+        Self { catalog, settings, hints, windows: 0 }
     }
 
     pub(crate) fn relation(&mut self, plan: &LogicalPlan) -> Outcome<Rel> {
@@ -36,18 +43,22 @@ impl<'a> Translator<'a> {
                 let input = self.relation(&p.input)?;
                 project::translate(input, &p.expr, p.input.schema(), &p.schema)
             }
-            LogicalPlan::Filter(f) => {
-                let input = self.relation(&f.input)?;
-                Ok(input.filter(expr::translate(&f.predicate, f.input.schema())?))
+            LogicalPlan::Filter(f) => filter::translate(self, f),
+            LogicalPlan::Join(_) => join::chain(self, plan, vec![]),
+            LogicalPlan::Window(w) => {
+                let input = self.relation(&w.input)?;
+                top_n::row_number(input, w)
             }
+            LogicalPlan::Limit(l) => top_n::limit(self, l),
             LogicalPlan::Aggregate(a) => {
                 let input = self.relation(&a.input)?;
-                aggregate::translate(self, input, a)
+                let ttl = self.ttl_of(&a.input)?;
+                aggregate::translate(input, a, ttl)
             }
             LogicalPlan::Union(u) => self.union(u),
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let rel = self.relation(input)?;
-                aggregate::distinct(self, rel)
+                Ok(aggregate::distinct(rel, self.settings.ttl())?)
             }
             LogicalPlan::Extension(x) => match x.node.as_any().downcast_ref::<WindowTvf>() {
                 Some(w) => {
@@ -105,9 +116,13 @@ impl<'a> Translator<'a> {
         Ok(Rel::new(Op::Union, inputs, columns, if append { Changelog::Append } else { Changelog::Retract }))
     }
 
-    /// How long an operator keeps state that no window bounds.
-    fn ttl(&self) -> Option<Ttl> {
-        self.settings.ttl()
+    /// How long state over this relation is kept: by the hint for its name, else by the setting.
+    fn ttl_of(&self, plan: &LogicalPlan) -> Outcome<Option<Ttl>> {
+        let hinted = relation_name(plan).and_then(|name| self.hints.ttl_ms(name));
+        Ok(match hinted {
+            Some(ms) => (ms > 0).then_some(Ttl { ms, domain: self.settings.ttl_domain() }),
+            None => self.settings.ttl(),
+        })
     }
 
     fn next_window(&mut self) -> u32 {
@@ -143,6 +158,17 @@ pub(crate) fn inherit(column: &mut Column, e: &Expr, rel: &Rel) {
         }
         Expr::Call { function, .. } if function == "proctime" => column.role = Role::ProcessingTime,
         _ => {}
+    }
+}
+
+/// The alias or table that a relation is known by.
+fn relation_name(plan: &LogicalPlan) -> Option<&str> {
+    match plan {
+        LogicalPlan::SubqueryAlias(a) => Some(a.alias.table()),
+        LogicalPlan::TableScan(t) => Some(t.table_name.table()),
+        LogicalPlan::Filter(f) => relation_name(&f.input),
+        LogicalPlan::Projection(p) => relation_name(&p.input),
+        _ => None,
     }
 }
 

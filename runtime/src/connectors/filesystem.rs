@@ -4,6 +4,10 @@
 //! be complete when it appears: write it elsewhere on the same file system and rename it into place. Each file is a split;
 //! big uncompressed ones of line formats are cut into ranges. With `source.monitor-interval` the directory is watched.
 //!
+//! `scan.rows-per-second` slows a demonstration or a backfill down; `scan.batch-size` bounds the bytes that are decoded at once.
+//!
+//! Updating streams are refused, unless `'sink.changelog' = 'true'` asks for each change with its kind in a first column `op`.
+//!
 //! Writing is exactly-once: see [`writer`] and [`publish`]. Object stores are refused until they are supported.
 
 mod constants;
@@ -15,10 +19,11 @@ mod writer;
 
 use super::options::Options;
 use super::{ConnectorContext, on_error::OnError};
+use crate::clock::Clock;
 use crate::connector::{ConnectorError, Sink, Source, SourceGuarantee, Split, SplitReader};
 use crate::format::Format;
 use crate::format::compression::Compression;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use listing::Found;
 use regex::Regex;
 use sluice_core::plan::Table;
@@ -35,6 +40,9 @@ const KNOWN: &[&str] = &[
     "source.monitor-interval",
     "source.path.regex-pattern",
     "scan.split-size",
+    "scan.batch-size",
+    "scan.rows-per-second",
+    "sink.changelog",
     "sink.rolling-policy.file-size",
     "sink.rolling-policy.rollover-interval",
     "sink.rolling-policy.check-interval",
@@ -43,6 +51,9 @@ const KNOWN: &[&str] = &[
 
 /// Ranges of this size keep several tasks busy with one file, and cost one seek each.
 const SPLIT_BYTES: u64 = 64 << 20;
+
+/// Name of the first column under `'sink.changelog' = 'true'`.
+const KIND_COLUMN: &str = "op";
 
 /// A declared table, its options read.
 #[derive(Debug)]
@@ -62,6 +73,12 @@ pub(super) struct FileTable {
     monitor: Option<Duration>,
     pattern: Option<Regex>,
     split_bytes: Option<u64>,
+    /// Records that begin within so many bytes are decoded together.
+    batch_bytes: usize,
+    /// No reader goes faster.
+    rows_per_second: Option<u64>,
+    /// Each row is written with its kind (`+I`, `-U`, `+U`, `-D`) in front.
+    changelog: bool,
     roll_bytes: u64,
     roll_interval: Duration,
     null_partition: String,
@@ -105,6 +122,11 @@ impl FileTable {
         // A quoted CSV field may hold a newline: there ranges are the user's promise that none does.
         let split_bytes = split_size.or_else(|| format.newline_ends_record().then_some(SPLIT_BYTES));
         options.duration("sink.rolling-policy.check-interval")?;
+        let at_least_one = |name: &str, value: Option<u64>| match value {
+            Some(0) => Err(options.invalid(format!("option '{name}' must be more than 0"))),
+            value => Ok(value),
+        };
+        let batch_bytes = at_least_one("scan.batch-size", options.size("scan.batch-size")?)?;
         Ok(Self {
             name: table.name.clone(),
             path: path.to_owned(),
@@ -119,6 +141,9 @@ impl FileTable {
             monitor: options.duration("source.monitor-interval")?,
             pattern,
             split_bytes,
+            batch_bytes: batch_bytes.map_or(usize::MAX, |b| usize::try_from(b).unwrap_or(usize::MAX)),
+            rows_per_second: at_least_one("scan.rows-per-second", options.u64("scan.rows-per-second")?)?,
+            changelog: options.bool("sink.changelog", false)?,
             roll_bytes: options.size("sink.rolling-policy.file-size")?.unwrap_or(128 << 20).max(1),
             roll_interval: options
                 .duration("sink.rolling-policy.rollover-interval")?
@@ -137,6 +162,15 @@ impl FileTable {
             )));
         }
         Ok(parsed)
+    }
+
+    /// Columns of the files that are written.
+    fn written_schema(&self) -> SchemaRef {
+        if !self.changelog {
+            return self.data_schema.clone();
+        }
+        let kind = Arc::new(Field::new(KIND_COLUMN, DataType::Utf8, false));
+        Arc::new(Schema::new([kind].into_iter().chain(self.data_schema.fields().iter().cloned()).collect::<Vec<_>>()))
     }
 
     fn root(&self, base: &Path) -> PathBuf {
@@ -179,12 +213,13 @@ fn local_path(options: &Options<'_>, path: &str) -> Result<(), ConnectorError> {
 struct FileSource {
     table: Arc<FileTable>,
     root: PathBuf,
+    clock: Clock,
 }
 
 pub(super) fn open_source(table: &Table, cx: &ConnectorContext) -> Result<Box<dyn Source>, ConnectorError> {
     let table = Arc::new(FileTable::parse(table)?);
     let root = table.root(&cx.base_dir);
-    Ok(Box::new(FileSource { table, root }))
+    Ok(Box::new(FileSource { table, root, clock: cx.clock.clone() }))
 }
 
 pub(super) fn open_sink(table: &Table, cx: &ConnectorContext) -> Result<Arc<dyn Sink>, ConnectorError> {
@@ -236,7 +271,7 @@ impl Source for FileSource {
     }
 
     fn reader(&self) -> Result<Box<dyn SplitReader>, ConnectorError> {
-        Ok(Box::new(reader::FileReader::new(self.table.clone(), self.root.clone())))
+        Ok(Box::new(reader::FileReader::new(self.table.clone(), self.root.clone(), self.clock.clone())))
     }
 }
 

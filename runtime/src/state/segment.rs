@@ -14,11 +14,14 @@
 
 mod decode;
 mod encode;
+mod read;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Tail, decode_block, read_tail, verify};
-pub use encode::{Encoded, SegmentBuilder};
+use crate::store::StoreError;
+pub use decode::{Damage, Tail, decode_block, read_tail, verify};
+pub use encode::SegmentBuilder;
+pub use read::SegmentReader;
 use sluice_core::id::{Epoch, OperatorId, WriterId};
 use sluice_core::key_group::KeyGroups;
 use std::ops::Range;
@@ -37,25 +40,21 @@ const CRC: usize = 4;
 /// allocate is bounded by what it was given.
 const COMPRESSION_MAX: usize = 3;
 
-/// Who wrote a segment and what it is part of.
+/// All that is known without reading blocks: who wrote them, when, for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentMeta {
+pub struct Footer {
     pub operator: OperatorId,
-    pub task: u32,
-    /// Number among the segments of this task and epoch.
-    pub part: u32,
     pub writer: WriterId,
     pub epoch: Epoch,
     pub key_groups: KeyGroups,
     /// Algorithm of the key hash.
     pub hash_id: String,
-    /// Part of a snapshot of all rows.
-    pub full: bool,
+    pub blocks: Vec<BlockIndex>,
 }
 
 /// A block of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockRef {
+pub struct BlockIndex {
     pub offset: u64,
     /// With head and crc.
     pub length: u32,
@@ -64,14 +63,15 @@ pub struct BlockRef {
     pub table: u8,
     /// Exclusive end; a row's group is in it.
     pub groups: Range<u16>,
-    pub crc: u32,
+    pub crc32: u32,
 }
 
-/// The footer: all that is known without reading blocks.
+/// What a finished segment holds, for its reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
-    pub meta: SegmentMeta,
-    pub blocks: Vec<BlockRef>,
+pub struct Contents {
+    pub rows: u64,
+    pub tombstones: u64,
+    pub groups: Range<u16>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,17 +82,17 @@ pub enum Compression {
     Zstd,
 }
 
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
-    #[error("the segment is damaged: {0}")]
-    Damaged(&'static str),
-    #[error("block {index} of the segment is damaged: {what}")]
-    Block { index: usize, what: &'static str },
-    #[error("the segment has format version {0}, this release reads up to {SEGMENT_VERSION}: use a newer release")]
-    Version(u16),
+    #[error("segment '{path}' is damaged: {message}; restore an earlier checkpoint or a savepoint")]
+    Damaged { path: String, message: String },
+    #[error("segment '{path}' has format {version}, this release reads up to {SEGMENT_VERSION}: use a newer release")]
+    Newer { path: String, version: u32 },
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-impl Segment {
+impl Footer {
     pub fn rows(&self) -> u64 {
         self.blocks.iter().map(|b| u64::from(b.rows)).sum()
     }
@@ -101,12 +101,8 @@ impl Segment {
         self.blocks.iter().map(|b| u64::from(b.tombstones)).sum()
     }
 
-    /// Indices of the blocks that may have rows of these key groups.
-    pub fn blocks_of(&self, groups: &Range<u16>) -> impl Iterator<Item = usize> {
-        let (start, end) = (groups.start, groups.end);
-        (0..self.blocks.len()).filter(move |i| {
-            let b = &self.blocks[*i].groups;
-            b.start < end && start < b.end
-        })
+    /// Blocks that may have rows of these key groups, in order.
+    pub fn blocks_of(&self, groups: &Range<u16>) -> impl Iterator<Item = &BlockIndex> {
+        self.blocks.iter().filter(move |b| b.groups.start < groups.end && groups.start < b.groups.end)
     }
 }

@@ -73,8 +73,9 @@ pub fn after_create(draft: Draft, answer: CreateAnswer) -> Step {
 pub fn after_read(draft: Draft, found: Option<&Record>) -> Step {
     match found {
         None => Step::SendAgain(draft),
-        // Equal content is not enough: only the writer's id tells mine from another's (a repeated operation has equal bytes).
-        Some(record) if record.writer == draft.0.writer => Step::Landed(Landed(draft)),
+        // The record holds the writer's id: equal but for it is another's (a repeated operation says the same), and another
+        // one of my own there means that I gave up on something that landed after all: both have lost.
+        Some(record) if *record == draft.0 => Step::Landed(Landed(draft)),
         Some(record) => Step::Lost(Fenced { slot: record.slot, by: Some(record.summary.fence) }),
     }
 }

@@ -13,7 +13,8 @@ pub enum SlotStep {
     /// Its staging is to be written, with progress = the epoch.
     Write,
     /// The progress is not what the manifest says it must be: a recreated topic, a wrong cleanup policy, another job's
-    /// prefix. Writing would repeat or lose output; the job halts.
+    /// prefix. Writing would repeat or lose output; the job halts. But a zombie sees this, too, once its successors have
+    /// gone on: a writer that finds itself fenced when it looks at the journal again just stops (the model found this).
     Lost { found: Option<Epoch> },
 }
 

@@ -1,7 +1,7 @@
 //! `GROUP BY` and `SELECT DISTINCT`: over windows that fire once, or updating.
 
+use super::column_expr;
 use super::window::{Peeled, peel, window_columns};
-use super::{Translator, column_expr};
 use crate::aggregates;
 use crate::errors::{Outcome, Refusal};
 use crate::expr;
@@ -12,9 +12,9 @@ use datafusion_expr::expr::AggregateFunction as BoundAggregate;
 use datafusion_expr::logical_plan::Aggregate as BoundNode;
 use datafusion_expr::{Expr as Bound, ExprSchemable};
 use sluice_core::plan::expr::Expr;
-use sluice_core::plan::{Aggregate, AggregateFunction, Changelog, Op, Window};
+use sluice_core::plan::{Aggregate, AggregateFunction, Changelog, Op, Ttl, Window};
 
-pub(super) fn translate(t: &mut Translator<'_>, input: Rel, a: &BoundNode) -> Outcome<Rel> {
+pub(super) fn translate(input: Rel, a: &BoundNode, ttl: Option<Ttl>) -> Outcome<Rel> {
     if a.group_expr.iter().any(|e| matches!(e, Bound::GroupingSet(_))) {
         return Err(Refusal::new("GROUPING SETS, CUBE and ROLLUP are not supported").near("GROUP"));
     }
@@ -23,7 +23,7 @@ pub(super) fn translate(t: &mut Translator<'_>, input: Rel, a: &BoundNode) -> Ou
     let calls = a.aggr_expr.iter().map(|e| call(e, schema, &input)).collect::<Outcome<Vec<_>>>()?;
     let mut rel = match grouped_window(&input, &keys) {
         Some(w) => windowed(&input, w, &keys, &calls)?,
-        None => updating(t, input, &keys, &calls),
+        None => updating(ttl, input, &keys, &calls),
     };
     // The names of the binder's schema are those that a view or table shows.
     for (c, f) in rel.columns.iter_mut().zip(a.schema.fields()) {
@@ -33,12 +33,12 @@ pub(super) fn translate(t: &mut Translator<'_>, input: Rel, a: &BoundNode) -> Ou
 }
 
 /// `SELECT DISTINCT`: a group per row. Rows that carry a window are distinct within it, and final when it ends.
-pub(super) fn distinct(t: &mut Translator<'_>, input: Rel) -> Outcome<Rel> {
+pub(super) fn distinct(input: Rel, ttl: Option<Ttl>) -> Outcome<Rel> {
     let keys: Vec<(Expr, Column)> =
         input.columns.iter().cloned().enumerate().map(|(i, c)| (Expr::Column(i), c)).collect();
     match grouped_window(&input, &keys) {
         Some(w) => windowed(&input, w, &keys, &[]),
-        None => Ok(updating(t, input, &keys, &[])),
+        None => Ok(updating(ttl, input, &keys, &[])),
     }
 }
 
@@ -96,7 +96,11 @@ fn call(e: &Bound, schema: &DFSchema, input: &Rel) -> Outcome<Call> {
 
 /// A constant that is not NULL: each row counts.
 fn is_constant(e: &Bound) -> bool {
-    matches!(e, Bound::Literal(v, _) if !v.is_null())
+    match e {
+        Bound::Literal(v, _) => !v.is_null(),
+        Bound::Cast(c) => is_constant(&c.expr),
+        _ => false,
+    }
 }
 
 fn list_separator(args: &mut Vec<Bound>) -> Outcome<String> {
@@ -161,7 +165,7 @@ impl Inputs {
     }
 }
 
-fn updating(t: &Translator<'_>, input: Rel, keys: &[Key], calls: &[Call]) -> Rel {
+fn updating(ttl: Option<Ttl>, input: Rel, keys: &[Key], calls: &[Call]) -> Rel {
     let mut inputs = Inputs::default();
     let positions: Vec<usize> = keys.iter().map(|k| inputs.add(k.clone())).collect();
     let aggregates = inputs.aggregates(calls);
@@ -172,7 +176,7 @@ fn updating(t: &Translator<'_>, input: Rel, keys: &[Key], calls: &[Call]) -> Rel
     let mut columns: Vec<Column> = distinct.iter().map(|i| inputs.columns[*i].clone().materialized()).collect();
     columns.extend(calls.iter().map(|c| c.column.clone()));
     let keys_below = distinct.len();
-    let op = Op::GroupAggregate { keys: distinct.clone(), aggregates, ttl: t.ttl() };
+    let op = Op::GroupAggregate { keys: distinct.clone(), aggregates, ttl };
     let rel = Rel::new(op, vec![inputs.over(input)], columns, Changelog::Retract);
     let key_at = |p: &usize| distinct.iter().position(|d| d == p).expect("every key is among the distinct ones");
     let order: Vec<usize> = positions.iter().map(key_at).chain(keys_below..keys_below + calls.len()).collect();

@@ -30,6 +30,7 @@ pub(super) struct OpenFile {
     eof: bool,
     decoder: Box<dyn Decoder>,
     constants: Constants,
+    batch_bytes: usize,
     /// Line numbers are known: the split begins at the front of the file.
     from_start: bool,
 }
@@ -72,7 +73,9 @@ impl OpenFile {
         let constants = Constants::new(table, id, &path)?;
         let from_start = position.end.is_none() || !id.contains('#');
         let (begin, end, eof) = (0, 0, false);
-        let mut file = Self { path, input, buffer: vec![], begin, end, eof, decoder, constants, from_start };
+        let batch_bytes = table.batch_bytes;
+        let mut file =
+            Self { path, input, buffer: vec![], begin, end, eof, decoder, constants, batch_bytes, from_start };
         if position.unaligned {
             position.offset = seek + file.skip_line()?;
             position.unaligned = false;
@@ -92,7 +95,7 @@ impl OpenFile {
                 return Ok(None);
             }
             if self.begin < self.end {
-                let stop = usize::try_from(left).unwrap_or(usize::MAX);
+                let stop = usize::try_from(left).unwrap_or(usize::MAX).min(self.batch_bytes);
                 let decoded = self.decoder.decode(&self.buffer[self.begin..self.end], stop, self.eof);
                 if decoded.consumed > 0 {
                     let bad = decoded.bad.into_iter().map(|b| (b.range, b.message)).collect();

@@ -2,11 +2,13 @@
 
 use super::input::OpenFile;
 use super::{FileTable, listing};
+use crate::clock::Clock;
 use crate::connector::{ConnectorError, Polled, ReaderStats, Split, SplitReader};
 use crate::connectors::on_error::BadRecords;
 use crate::format::compression::Compression;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
+use sluice_core::time::ProcTime;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +52,7 @@ impl Position {
 pub(super) struct FileReader {
     table: Arc<FileTable>,
     root: PathBuf,
+    pace: Option<Pace>,
     splits: Vec<FileSplit>,
     /// Numbers of splits in the order of their turns.
     active: VecDeque<usize>,
@@ -60,6 +63,22 @@ pub(super) struct FileReader {
     total: Option<u64>,
 }
 
+/// Holds a reader to so many records a second, from its first poll on.
+struct Pace {
+    per_second: u64,
+    clock: Clock,
+    began: Option<ProcTime>,
+}
+
+impl Pace {
+    fn allows(&mut self, records: u64) -> bool {
+        let now = self.clock.now();
+        let began = *self.began.get_or_insert(now);
+        let ms = u128::try_from(now.0.saturating_sub(began.0)).unwrap_or(0);
+        u128::from(records) * 1000 < ms * u128::from(self.per_second)
+    }
+}
+
 struct FileSplit {
     id: String,
     position: Position,
@@ -68,10 +87,11 @@ struct FileSplit {
 }
 
 impl FileReader {
-    pub(super) fn new(table: Arc<FileTable>, root: PathBuf) -> Self {
+    pub(super) fn new(table: Arc<FileTable>, root: PathBuf, clock: Clock) -> Self {
+        let pace = table.rows_per_second.map(|per_second| Pace { per_second, clock, began: None });
         let bad = BadRecords::new(&table.name, table.on_error);
         let (splits, active, waiting) = (vec![], VecDeque::new(), VecDeque::new());
-        Self { table, root, splits, active, waiting, bad, bytes: 0, records: 0, total: Some(0) }
+        Self { table, root, pace, splits, active, waiting, bad, bytes: 0, records: 0, total: Some(0) }
     }
 
     fn file_of(&self, id: &str) -> PathBuf {
@@ -138,6 +158,9 @@ impl SplitReader for FileReader {
     }
 
     fn poll(&mut self) -> Result<Polled, ConnectorError> {
+        if self.pace.as_mut().is_some_and(|p| !p.allows(self.records)) {
+            return Ok(Polled::Pending);
+        }
         for _ in 0..ROUNDS_MAX {
             self.open_waiting()?;
             let Some(number) = self.active.pop_front() else { return Ok(Polled::End) };

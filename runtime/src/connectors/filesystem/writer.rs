@@ -13,7 +13,7 @@ use crate::connector::{Accepts, ConnectorError, Sink, SinkGuarantee, SinkSlot, S
 use crate::element::Batch;
 use crate::format::Encoder;
 use crate::format::compression::{Compression, Compressor};
-use arrow::array::{Array, AsArray, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::{cast, take_record_batch};
 use arrow_schema::DataType;
 use async_trait::async_trait;
@@ -68,14 +68,14 @@ impl Sink for FileSink {
     }
 
     fn accepts(&self) -> Accepts {
-        Accepts::Inserts
+        if self.table.changelog { Accepts::Everything } else { Accepts::Inserts }
     }
 
     fn writer(&self, slot: SinkSlot) -> Result<Box<dyn SinkWriter>, ConnectorError> {
         let hidden = self.root.join(HIDDEN);
         fs::create_dir_all(&hidden).map_err(|e| failed(&self.table.name, "create", &hidden, e))?;
         Ok(Box::new(FileWriter {
-            encoder: self.table.format.encoder(&self.table.data_schema),
+            encoder: self.table.format.encoder(&self.table.written_schema()),
             compression: self.table.compression.unwrap_or(Compression::None),
             table: self.table.clone(),
             root: self.root.clone(),
@@ -234,9 +234,24 @@ impl FileWriter {
     }
 
     /// Rows by partition directory, each part's rows in order.
-    fn by_partition(&self, rows: &RecordBatch) -> Result<Vec<(String, RecordBatch)>, ConnectorError> {
+    /// The columns of the file: the data, behind the kind of each row if that is asked for.
+    fn written(&self, batch: &Batch) -> Result<RecordBatch, arrow::error::ArrowError> {
+        let data = batch.rows.project(&self.table.data)?;
+        if !self.table.changelog {
+            return Ok(data);
+        }
+        let kinds: StringArray = (0..batch.len()).map(|i| Some(batch.op(i).notation())).collect();
+        let kinds: ArrayRef = Arc::new(kinds);
+        RecordBatch::try_new(
+            self.table.written_schema(),
+            [kinds].into_iter().chain(data.columns().iter().cloned()).collect(),
+        )
+    }
+
+    fn by_partition(&self, batch: &Batch) -> Result<Vec<(String, RecordBatch)>, ConnectorError> {
+        let rows = &batch.rows;
         let error = |e: arrow::error::ArrowError| self.table.failed(format!("failed to split rows by partition: {e}"));
-        let data = rows.project(&self.table.data).map_err(error)?;
+        let data = self.written(batch).map_err(error)?;
         if self.table.partitions.is_empty() {
             return Ok(vec![(String::new(), data)]);
         }
@@ -290,7 +305,7 @@ impl Part {
 
 impl SinkWriter for FileWriter {
     fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
-        for (directory, rows) in self.by_partition(&batch.rows)? {
+        for (directory, rows) in self.by_partition(batch)? {
             self.append(&directory, &rows)?;
         }
         Ok(())

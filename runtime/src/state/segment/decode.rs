@@ -1,18 +1,27 @@
 //! Bytes of a segment, from whatever they may be, to rows or an error.
 
 use super::super::StateBlock;
-use super::{
-    BLOCK_HEAD, BlockRef, COMPRESSION_MAX, CRC, HEADER, MAGIC, SEGMENT_VERSION, Segment, SegmentError, SegmentMeta,
-    TRAILER,
-};
+use super::{BLOCK_HEAD, BlockIndex, COMPRESSION_MAX, CRC, Footer, HEADER, MAGIC, SEGMENT_VERSION, TRAILER};
 use crate::row::RowBuffer;
 use sluice_core::id::{Epoch, OperatorId, WriterId};
 use sluice_core::key_group::KeyGroups;
 
+/// What is wrong with the bytes of a segment.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Damage {
+    #[error("{0}")]
+    Segment(&'static str),
+    #[error("the block at {offset} is damaged: {what}")]
+    Block { offset: u64, what: &'static str },
+    /// Not damage, but a later release's.
+    #[error("it has format version {0}")]
+    Version(u16),
+}
+
 /// What the end of an object gives.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Tail {
-    Segment(Segment),
+    Footer(Footer),
     /// The footer is longer than the bytes given: this many from the end are needed.
     Longer(u64),
 }
@@ -20,7 +29,7 @@ pub enum Tail {
 /// Reads bytes from the front.
 struct Cursor<'a>(&'a [u8]);
 
-const SHORT: SegmentError = SegmentError::Damaged("it ends too early");
+const SHORT: Damage = Damage::Segment("it ends too early");
 
 impl<'a> Cursor<'a> {
     fn take(&mut self, n: usize) -> Option<&'a [u8]> {
@@ -49,20 +58,20 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn check_magic(bytes: &[u8]) -> Result<(), SegmentError> {
+fn check_magic(bytes: &[u8]) -> Result<(), Damage> {
     let mut c = Cursor(bytes);
     if c.array() != Some(MAGIC) {
-        return Err(SegmentError::Damaged("it does not begin and end as a segment does"));
+        return Err(Damage::Segment("it does not begin and end as a segment does"));
     }
     match c.u16() {
         Some(SEGMENT_VERSION) => Ok(()),
-        Some(v) => Err(SegmentError::Version(v)),
+        Some(v) => Err(Damage::Version(v)),
         None => Err(SHORT),
     }
 }
 
 /// Reads the footer from the last bytes of an object of `length` bytes.
-pub fn read_tail(tail: &[u8], length: u64) -> Result<Tail, SegmentError> {
+pub fn read_tail(tail: &[u8], length: u64) -> Result<Tail, Damage> {
     if tail.len() < TRAILER || length < (TRAILER + HEADER) as u64 || tail.len() as u64 > length {
         return Err(SHORT);
     }
@@ -70,11 +79,11 @@ pub fn read_tail(tail: &[u8], length: u64) -> Result<Tail, SegmentError> {
     let (footer, total, crc) = (c.u32().ok_or(SHORT)?, c.u64().ok_or(SHORT)?, c.u32().ok_or(SHORT)?);
     check_magic(c.0)?;
     if total != length {
-        return Err(SegmentError::Damaged("its length is not the one that it was written with"));
+        return Err(Damage::Segment("its length is not the one that it was written with"));
     }
     let need = u64::from(footer) + TRAILER as u64;
     if need + HEADER as u64 > length {
-        return Err(SegmentError::Damaged("its footer is longer than itself"));
+        return Err(Damage::Segment("its footer is longer than itself"));
     }
     if need > tail.len() as u64 {
         return Ok(Tail::Longer(need));
@@ -82,23 +91,18 @@ pub fn read_tail(tail: &[u8], length: u64) -> Result<Tail, SegmentError> {
     let bytes = &tail[tail.len() - need as usize..];
     let (checked, _) = bytes.split_at(footer as usize + 12);
     if crc32fast::hash(checked) != crc {
-        return Err(SegmentError::Damaged("the checksum of its footer is wrong"));
+        return Err(Damage::Segment("the checksum of its footer is wrong"));
     }
-    let segment = read_footer(&checked[..footer as usize]).ok_or(SegmentError::Damaged("its footer cannot be read"))?;
+    let segment = read_footer(&checked[..footer as usize]).ok_or(Damage::Segment("its footer cannot be read"))?;
     check_blocks(&segment, length - need)?;
-    Ok(Tail::Segment(segment))
+    Ok(Tail::Footer(segment))
 }
 
-fn read_footer(bytes: &[u8]) -> Option<Segment> {
+fn read_footer(bytes: &[u8]) -> Option<Footer> {
     let mut c = Cursor(bytes);
     let (operator, writer, hash_id) = (OperatorId(c.text()?), WriterId(c.text()?), c.text()?);
-    let (task, part, epoch) = (c.u32()?, c.u32()?, Epoch(c.u64()?));
+    let epoch = Epoch(c.u64()?);
     let key_groups = KeyGroups::new(c.u32()?).ok()?;
-    let full = match c.u8()? {
-        0 => false,
-        1 => true,
-        _ => return None,
-    };
     let count = c.u32()? as usize;
     // An entry has 29 bytes.
     if count.checked_mul(29)? != c.0.len() {
@@ -111,32 +115,31 @@ fn read_footer(bytes: &[u8]) -> Option<Segment> {
         if first > last || u32::from(last) >= key_groups.count() || tombstones > rows {
             return None;
         }
-        blocks.push(BlockRef { offset, length, rows, tombstones, table, groups: first..last + 1, crc });
+        blocks.push(BlockIndex { offset, length, rows, tombstones, table, groups: first..last + 1, crc32: crc });
     }
-    Some(Segment { meta: SegmentMeta { operator, task, part, writer, epoch, key_groups, hash_id, full }, blocks })
+    Some(Footer { operator, writer, epoch, key_groups, hash_id, blocks })
 }
 
 /// Blocks stand back to back from the header to the footer.
-fn check_blocks(segment: &Segment, footer_at: u64) -> Result<(), SegmentError> {
+fn check_blocks(footer: &Footer, footer_at: u64) -> Result<(), Damage> {
     let mut at = HEADER as u64;
-    for b in &segment.blocks {
+    for b in &footer.blocks {
         if b.offset != at || (b.length as usize) < BLOCK_HEAD + CRC {
-            return Err(SegmentError::Damaged("its index has gaps"));
+            return Err(Damage::Segment("its index has gaps"));
         }
         at += u64::from(b.length);
     }
-    if at == footer_at { Ok(()) } else { Err(SegmentError::Damaged("its index has gaps")) }
+    if at == footer_at { Ok(()) } else { Err(Damage::Segment("its index has gaps")) }
 }
 
-/// The rows of block `index`, whose bytes are `bytes`.
-pub fn decode_block(segment: &Segment, index: usize, bytes: &[u8]) -> Result<StateBlock, SegmentError> {
-    let damaged = |what| SegmentError::Block { index, what };
-    let b = segment.blocks.get(index).ok_or(damaged("there is no such block"))?;
+/// The rows of a block of the index, whose bytes are `bytes`.
+pub fn decode_block(footer: &Footer, b: &BlockIndex, bytes: &[u8]) -> Result<StateBlock, Damage> {
+    let damaged = |what| Damage::Block { offset: b.offset, what };
     if bytes.len() != b.length as usize || bytes.len() < BLOCK_HEAD + CRC {
         return Err(damaged("its length is not the index's"));
     }
     let (checked, crc) = bytes.split_at(bytes.len() - CRC);
-    if crc32fast::hash(checked) != b.crc || crc != b.crc.to_le_bytes() {
+    if crc32fast::hash(checked) != b.crc32 || crc != b.crc32.to_le_bytes() {
         return Err(damaged("its checksum is wrong"));
     }
     let (head, payload) = checked.split_at(BLOCK_HEAD);
@@ -147,7 +150,7 @@ pub fn decode_block(segment: &Segment, index: usize, bytes: &[u8]) -> Result<Sta
     }
     .ok_or(damaged("its columns cannot be read"))?;
     block.table = b.table;
-    let groups = segment.meta.key_groups;
+    let groups = footer.key_groups;
     if block.hashes.iter().any(|h| !b.groups.contains(&groups.of(*h).0)) {
         return Err(damaged("it has rows of other key groups than it says"));
     }
@@ -159,7 +162,7 @@ enum Codec {
     Zstd { raw: usize },
 }
 
-fn check_head(b: &BlockRef, head: &[u8], payload: usize) -> Option<Codec> {
+fn check_head(b: &BlockIndex, head: &[u8], payload: usize) -> Option<Codec> {
     let mut c = Cursor(head);
     let (stored, raw, rows, tombstones) = (c.u32()? as usize, c.u32()? as usize, c.u32()?, c.u32()?);
     let (first, last, table, codec) = (c.u16()?, c.u16()?, c.u8()?, c.u8()?);
@@ -183,7 +186,7 @@ fn unpack(payload: &[u8], raw: usize) -> Option<Vec<u8>> {
     (bytes.len() == raw && c.0.iter().all(|b| *b == 0)).then_some(bytes)
 }
 
-fn decode_payload(b: &BlockRef, bytes: &[u8]) -> Option<StateBlock> {
+fn decode_payload(b: &BlockIndex, bytes: &[u8]) -> Option<StateBlock> {
     let rows = b.rows as usize;
     let mut c = Cursor(bytes);
     let hashes = c.take(rows.checked_mul(8)?)?;
@@ -233,13 +236,12 @@ fn decode_column(rows: usize, c: &mut Cursor<'_>) -> Option<RowBuffer> {
 }
 
 /// Reads a whole segment and every block of it.
-pub fn verify(bytes: &[u8]) -> Result<Segment, SegmentError> {
+pub fn verify(bytes: &[u8]) -> Result<Footer, Damage> {
     check_magic(bytes.get(..HEADER).ok_or(SHORT)?)?;
-    let Tail::Segment(segment) = read_tail(bytes, bytes.len() as u64)? else { return Err(SHORT) };
-    for (i, b) in segment.blocks.iter().enumerate() {
+    let Tail::Footer(footer) = read_tail(bytes, bytes.len() as u64)? else { return Err(SHORT) };
+    for b in &footer.blocks {
         let at = b.offset as usize;
-        let block = bytes.get(at..at + b.length as usize).ok_or(SHORT)?;
-        decode_block(&segment, i, block)?;
+        decode_block(&footer, b, bytes.get(at..at + b.length as usize).ok_or(SHORT)?)?;
     }
-    Ok(segment)
+    Ok(footer)
 }

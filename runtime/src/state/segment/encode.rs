@@ -2,31 +2,26 @@
 
 use super::super::StateBlock;
 use super::{
-    BLOCK_HEAD, BlockRef, COMPRESSION_MAX, CRC, Compression, HEADER, MAGIC, SEGMENT_VERSION, Segment, SegmentMeta,
+    BLOCK_HEAD, BlockIndex, COMPRESSION_MAX, CRC, Compression, Contents, Footer, HEADER, MAGIC, SEGMENT_VERSION,
     TRAILER,
 };
 use crate::row::RowBuffer;
-use sluice_core::checksum::Checksum;
+use sluice_core::hash::HASH_ID;
+use sluice_core::id::{Epoch, OperatorId, WriterId};
 use sluice_core::key_group::KeyGroups;
 use std::ops::Range;
 
+/// Most segments are small deltas; a large one grows.
+const FIRST_ROOM: usize = 16 * 1024;
+
 /// A segment in the making.
+#[derive(Debug)]
 pub struct SegmentBuilder {
     bytes: Vec<u8>,
-    segment: Segment,
+    footer: Footer,
     compression: Compression,
     /// Of a payload before compression.
     raw: Vec<u8>,
-}
-
-/// A whole segment and what its reference says.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    pub bytes: Vec<u8>,
-    pub checksum: Checksum,
-    pub rows: u64,
-    pub tombstones: u64,
-    pub groups: Range<u16>,
 }
 
 /// The key groups of hashes, as a range.
@@ -38,11 +33,16 @@ fn groups_of(hashes: &[u64], key_groups: KeyGroups) -> Range<u16> {
 }
 
 impl SegmentBuilder {
-    /// `room` bytes are taken at once.
-    pub fn new(meta: SegmentMeta, compression: Compression, room: usize) -> Self {
-        let mut bytes = Vec::with_capacity(room);
+    pub fn new(operator: OperatorId, writer: WriterId, epoch: Epoch, key_groups: KeyGroups) -> Self {
+        let mut bytes = Vec::with_capacity(FIRST_ROOM);
         put_magic(&mut bytes);
-        Self { bytes, segment: Segment { meta, blocks: Vec::new() }, compression, raw: Vec::new() }
+        let footer = Footer { operator, writer, epoch, key_groups, hash_id: HASH_ID.to_owned(), blocks: Vec::new() };
+        Self { bytes, footer, compression: Compression::None, raw: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn compressed(self, compression: Compression) -> Self {
+        Self { compression, ..self }
     }
 
     /// Bytes so far.
@@ -51,7 +51,7 @@ impl SegmentBuilder {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.segment.blocks.is_empty()
+        self.footer.blocks.is_empty()
     }
 
     /// Appends the rows of a block; an empty block is nothing.
@@ -70,7 +70,7 @@ impl SegmentBuilder {
             Compression::Zstd => self.put_compressed(block, tombstones),
         };
         let stored = self.bytes.len() - start - BLOCK_HEAD;
-        let groups = groups_of(&block.hashes, self.segment.meta.key_groups);
+        let groups = groups_of(&block.hashes, self.footer.key_groups);
         let mut head = Vec::with_capacity(BLOCK_HEAD);
         for n in [stored, raw, block.len(), tombstones] {
             head.extend_from_slice(&(n as u32).to_le_bytes());
@@ -81,14 +81,14 @@ impl SegmentBuilder {
         self.bytes[start..start + BLOCK_HEAD].copy_from_slice(&head);
         let crc = crc32fast::hash(&self.bytes[start..]);
         self.bytes.extend_from_slice(&crc.to_le_bytes());
-        self.segment.blocks.push(BlockRef {
+        self.footer.blocks.push(BlockIndex {
             offset: start as u64,
             length: (self.bytes.len() - start) as u32,
             rows: block.len() as u32,
             tombstones: tombstones as u32,
             table: block.table,
             groups,
-            crc,
+            crc32: crc,
         });
     }
 
@@ -110,9 +110,9 @@ impl SegmentBuilder {
         (raw, 0)
     }
 
-    pub fn finish(mut self) -> Encoded {
+    pub fn finish(mut self) -> (Vec<u8>, Contents) {
         let footer = self.bytes.len();
-        put_footer(&self.segment, &mut self.bytes);
+        put_footer(&self.footer, &mut self.bytes);
         let length = self.bytes.len() - footer;
         let total = self.bytes.len() + TRAILER;
         self.bytes.extend_from_slice(&(length as u32).to_le_bytes());
@@ -120,15 +120,10 @@ impl SegmentBuilder {
         let crc = crc32fast::hash(&self.bytes[footer..]);
         self.bytes.extend_from_slice(&crc.to_le_bytes());
         put_magic(&mut self.bytes);
-        let start = self.segment.blocks.iter().map(|b| b.groups.start).min().unwrap_or(0);
-        let end = self.segment.blocks.iter().map(|b| b.groups.end).max().unwrap_or(0);
-        Encoded {
-            checksum: Checksum::crc32(&self.bytes),
-            rows: self.segment.rows(),
-            tombstones: self.segment.tombstones(),
-            groups: start..end,
-            bytes: self.bytes,
-        }
+        let start = self.footer.blocks.iter().map(|b| b.groups.start).min().unwrap_or(0);
+        let end = self.footer.blocks.iter().map(|b| b.groups.end).max().unwrap_or(0);
+        let (rows, tombstones) = (self.footer.rows(), self.footer.tombstones());
+        (self.bytes, Contents { rows, tombstones, groups: start..end })
     }
 }
 
@@ -176,20 +171,16 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn put_footer(segment: &Segment, out: &mut Vec<u8>) {
-    let m = &segment.meta;
-    put_text(&m.operator.0, out);
-    put_text(&m.writer.0, out);
-    put_text(&m.hash_id, out);
-    out.extend_from_slice(&m.task.to_le_bytes());
-    out.extend_from_slice(&m.part.to_le_bytes());
-    out.extend_from_slice(&m.epoch.0.to_le_bytes());
-    out.extend_from_slice(&m.key_groups.count().to_le_bytes());
-    out.push(u8::from(m.full));
-    out.extend_from_slice(&(segment.blocks.len() as u32).to_le_bytes());
-    for b in &segment.blocks {
+fn put_footer(footer: &Footer, out: &mut Vec<u8>) {
+    put_text(&footer.operator.0, out);
+    put_text(&footer.writer.0, out);
+    put_text(&footer.hash_id, out);
+    out.extend_from_slice(&footer.epoch.0.to_le_bytes());
+    out.extend_from_slice(&footer.key_groups.count().to_le_bytes());
+    out.extend_from_slice(&(footer.blocks.len() as u32).to_le_bytes());
+    for b in &footer.blocks {
         out.extend_from_slice(&b.offset.to_le_bytes());
-        for n in [b.length, b.rows, b.tombstones, b.crc] {
+        for n in [b.length, b.rows, b.tombstones, b.crc32] {
             out.extend_from_slice(&n.to_le_bytes());
         }
         out.extend_from_slice(&b.groups.start.to_le_bytes());

@@ -4,17 +4,9 @@ use crate::row::RowBuffer;
 use proptest::prelude::*;
 use sluice_core::hash::KeyHash;
 
-fn meta() -> SegmentMeta {
-    SegmentMeta {
-        operator: OperatorId("id1:00ff00ff00ff00ff".into()),
-        task: 3,
-        part: 1,
-        writer: WriterId("0123456789abcdef0123456789abcdef".into()),
-        epoch: Epoch(42),
-        key_groups: KeyGroups::DEFAULT,
-        hash_id: sluice_core::hash::HASH_ID.into(),
-        full: false,
-    }
+fn builder() -> SegmentBuilder {
+    let (operator, writer) = (OperatorId("id1:00ff00ff00ff00ff".into()), WriterId("0123456789abcdef".into()));
+    SegmentBuilder::new(operator, writer, Epoch(42), KeyGroups::DEFAULT)
 }
 
 fn hash(i: u64) -> u64 {
@@ -36,21 +28,18 @@ fn block(table: u8, rows: u64, fixed: bool, deleted: impl Fn(u64) -> bool) -> St
     b
 }
 
-fn build(blocks: &[StateBlock], compression: Compression) -> Encoded {
-    let mut s = SegmentBuilder::new(meta(), compression, 0);
+fn build(blocks: &[StateBlock], compression: Compression) -> (Vec<u8>, Contents) {
+    let mut s = builder().compressed(compression);
     blocks.iter().for_each(|b| s.push(b));
     s.finish()
 }
 
-fn read(bytes: &[u8]) -> Result<Vec<StateBlock>, SegmentError> {
-    let segment = verify(bytes)?;
-    assert_eq!(segment.meta, meta());
-    (0..segment.blocks.len())
-        .map(|i| {
-            let at = segment.blocks[i].offset as usize;
-            decode_block(&segment, i, &bytes[at..at + segment.blocks[i].length as usize])
-        })
-        .collect()
+fn read(bytes: &[u8]) -> Result<Vec<StateBlock>, Damage> {
+    let footer = verify(bytes)?;
+    assert_eq!((footer.epoch, footer.hash_id.as_str()), (Epoch(42), sluice_core::hash::HASH_ID));
+    let of =
+        |b: &BlockIndex| decode_block(&footer, b, &bytes[b.offset as usize..b.offset as usize + b.length as usize]);
+    footer.blocks.iter().map(of).collect()
 }
 
 fn same(a: &StateBlock, b: &StateBlock) {
@@ -73,21 +62,19 @@ fn blocks_come_back() {
             block(2, 1, false, |_| false),
             StateBlock::new(9),
         ];
-        let encoded = build(&blocks, compression);
-        let back = read(&encoded.bytes).unwrap();
+        let (encoded, contents) = build(&blocks, compression);
+        let back = read(&encoded).unwrap();
         assert_eq!(back.len(), 4, "an empty block is none");
         back.iter().zip(&blocks).for_each(|(a, b)| same(a, b));
-        assert_eq!((encoded.rows, encoded.tombstones), (2101, 100 + 334));
-        assert!(encoded.checksum.matches(&encoded.bytes));
-        assert_eq!(encoded.groups, 0..128);
+        assert_eq!(contents, Contents { rows: 2101, tombstones: 100 + 334, groups: 0..128 });
     }
 }
 
 /// The compact form: nothing per row but hash, key and value.
 #[test]
 fn fixed_rows_cost_their_bytes() {
-    let encoded = build(&[block(0, 10_000, true, |_| false)], Compression::None);
-    assert!(encoded.bytes.len() < 10_000 * 32 + 300, "{}", encoded.bytes.len());
+    let (encoded, _) = build(&[block(0, 10_000, true, |_| false)], Compression::None);
+    assert!(encoded.len() < 10_000 * 32 + 300, "{}", encoded.len());
 }
 
 #[test]
@@ -99,11 +86,11 @@ fn compression_pays_and_is_bounded() {
         b.keys.push(b"the same key");
         b.values.push(b"the same value");
     }
-    let plain = build(std::slice::from_ref(&b), Compression::None).bytes.len();
-    let small = build(std::slice::from_ref(&b), Compression::Zstd);
-    assert!(small.bytes.len() * 29 < plain * 10, "{} of {plain}", small.bytes.len());
-    assert!(small.bytes.len() * COMPRESSION_MAX >= plain - 200, "a reader allocates no more than that");
-    same(&read(&small.bytes).unwrap()[0], &b);
+    let plain = build(std::slice::from_ref(&b), Compression::None).0.len();
+    let (small, _) = build(std::slice::from_ref(&b), Compression::Zstd);
+    assert!(small.len() * 29 < plain * 10, "{} of {plain}", small.len());
+    assert!(small.len() * COMPRESSION_MAX >= plain - 200, "a reader allocates no more than that");
+    same(&read(&small).unwrap()[0], &b);
 }
 
 #[test]
@@ -120,21 +107,23 @@ fn a_reader_of_some_groups_fetches_only_their_blocks() {
         }
         blocks.push(b);
     }
-    let encoded = build(&blocks, Compression::None);
-    let segment = verify(&encoded.bytes).unwrap();
-    assert_eq!(segment.blocks_of(&(0..32)).collect::<Vec<_>>(), [0]);
-    assert_eq!(segment.blocks_of(&(31..65)).collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!(segment.blocks_of(&(96..128)).collect::<Vec<_>>(), [3]);
+    let (encoded, contents) = build(&blocks, Compression::None);
+    let footer = verify(&encoded).unwrap();
+    let wanted = |groups| -> Vec<u16> { footer.blocks_of(&groups).map(|b| b.groups.start / 32).collect() };
+    assert_eq!(contents.rows, 2000);
+    assert_eq!(wanted(0..32), [0]);
+    assert_eq!(wanted(31..65), [0, 1, 2]);
+    assert_eq!(wanted(96..128), [3]);
 }
 
 #[test]
 fn the_footer_alone_is_found_from_a_short_tail() {
-    let encoded = build(&[block(0, 50, true, |_| false), block(0, 50, true, |_| false)], Compression::None);
-    let n = encoded.bytes.len();
-    let tail = &encoded.bytes[n - TRAILER..];
+    let (encoded, _) = build(&[block(0, 50, true, |_| false), block(0, 50, true, |_| false)], Compression::None);
+    let n = encoded.len();
+    let tail = &encoded[n - TRAILER..];
     let Tail::Longer(need) = read_tail(tail, n as u64).unwrap() else { panic!("the footer is longer") };
-    let tail = &encoded.bytes[n - need as usize..];
-    assert!(matches!(read_tail(tail, n as u64).unwrap(), Tail::Segment(s) if s.rows() == 100));
+    let tail = &encoded[n - need as usize..];
+    assert!(matches!(read_tail(tail, n as u64).unwrap(), Tail::Footer(f) if f.rows() == 100));
 }
 
 /// Every bit of a small segment counts, and every cut is seen.
@@ -142,7 +131,7 @@ fn the_footer_alone_is_found_from_a_short_tail() {
 fn flips_and_cuts_are_detected() {
     for compression in [Compression::None, Compression::Zstd] {
         let blocks = [block(0, 3, true, |_| true), block(1, 9, false, |i| i == 4), block(1, 40, true, |_| false)];
-        let good = build(&blocks, compression).bytes;
+        let good = build(&blocks, compression).0;
         assert!(verify(&good).is_ok());
         for i in 0..good.len() {
             for bit in 0..8 {
@@ -161,15 +150,15 @@ fn flips_and_cuts_are_detected() {
 
 #[test]
 fn a_newer_version_is_refused_by_name() {
-    let mut bytes = build(&[block(0, 3, true, |_| false)], Compression::None).bytes;
+    let mut bytes = build(&[block(0, 3, true, |_| false)], Compression::None).0;
     let n = bytes.len();
     bytes[MAGIC.len()] = 2;
     bytes[n - 2] = 2;
-    assert_eq!(verify(&bytes), Err(SegmentError::Version(2)));
+    assert_eq!(verify(&bytes), Err(Damage::Version(2)));
 }
 
 /// Puts right checksums on a damaged segment: the structure itself must hold against anything.
-fn reseal(bytes: &mut [u8], segment: &Segment) {
+fn reseal(bytes: &mut [u8], segment: &Footer) {
     let n = bytes.len();
     for (i, b) in segment.blocks.iter().enumerate() {
         let (at, end) = (b.offset as usize, b.offset as usize + b.length as usize);
@@ -200,21 +189,44 @@ proptest! {
     ) {
         let compression = if zip { Compression::Zstd } else { Compression::None };
         let blocks = [block(0, 30, true, |_| true), block(1, 90, false, |i| i == 4), block(1, 40, true, |_| false)];
-        let mut bytes = build(&blocks, compression).bytes;
+        let mut bytes = build(&blocks, compression).0;
         let segment = verify(&bytes).unwrap();
         for (at, to) in changes {
             let at = at.index(bytes.len() - TRAILER);
             bytes[at] = to;
         }
         reseal(&mut bytes, &segment);
-        if let Ok(Tail::Segment(s)) = read_tail(&bytes, bytes.len() as u64) {
-            for (i, b) in s.blocks.iter().enumerate() {
+        if let Ok(Tail::Footer(s)) = read_tail(&bytes, bytes.len() as u64) {
+            for b in &s.blocks {
                 let at = b.offset as usize;
-                if let Ok(rows) = decode_block(&s, i, &bytes[at..at + b.length as usize]) {
+                if let Ok(rows) = decode_block(&s, b, &bytes[at..at + b.length as usize]) {
                     prop_assert!(rows.heap_bytes() <= 10 * b.length as usize);
                     (0..rows.len()).for_each(|i| { let _ = (rows.keys.row(i), rows.values.row(i)); });
                 }
             }
         }
     }
+}
+
+/// Through a store: runs of blocks in one request each, damage and loss told apart from weather.
+#[tokio::test]
+async fn a_store_gives_runs_of_blocks() {
+    use crate::store::Store;
+    let store = crate::store::remote::ObjectBacked::memory();
+    let blocks: Vec<_> = (0..5).map(|t| block(t, 100, true, |_| false)).collect();
+    let (bytes, _) = build(&blocks, Compression::None);
+    let length = bytes.len() as u64;
+    store.put("s", bytes.clone().into()).await.unwrap();
+    let reader = SegmentReader::open(&store, "s", length).await.unwrap();
+    let runs = reader.runs(&(0..128));
+    assert_eq!(runs.len(), 1);
+    let fetched = reader.fetch(&store, &runs[0]).await.unwrap();
+    for (b, want) in runs[0].iter().zip(&blocks) {
+        same(&reader.decode(&runs[0], &fetched, b).unwrap(), want);
+        same(&reader.block(&store, b).await.unwrap(), want);
+    }
+    assert!(matches!(SegmentReader::open(&store, "none", length).await, Err(SegmentError::Damaged { .. })));
+    assert!(SegmentReader::open(&store, "s", length - 1).await.is_err());
+    store.put("s", bytes[..bytes.len() - 1].to_vec().into()).await.unwrap();
+    assert!(SegmentReader::open(&store, "s", length).await.is_err());
 }

@@ -300,3 +300,21 @@ fn metadata_columns_cannot_be_written() {
     t.metadata = vec![(1, "file.name".into())];
     assert!(FileTable::for_writing(&t).unwrap_err().to_string().contains("metadata column 'name' cannot be written"));
 }
+
+#[test]
+fn a_changelog_carries_the_kind_of_each_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = open_sink(&two_columns(&[CSV]), &context(dir.path(), "aaaaaaaa")).unwrap();
+    assert_eq!(sink.accepts(), crate::connector::Accepts::Inserts);
+    let table = two_columns(&[CSV, ("sink.changelog", "true")]);
+    let sink = open_sink(&table, &context(dir.path(), "aaaaaaaa")).unwrap();
+    assert_eq!(sink.accepts(), crate::connector::Accepts::Everything);
+    let mut writer = sink.writer(slot(0, "aaaaaaaa")).unwrap();
+    let mut batch = rows(1..4);
+    batch.ops = Some(vec![0, 1, 2].into());
+    writer.write(&batch).unwrap();
+    writer.write(&rows(4..5)).unwrap();
+    settle(&sink, 1, &stage(&mut writer, 1)).unwrap();
+    let expected = [("part-00000-aaaaaaaa-1-0.csv".to_owned(), "+I,1,n1\n-U,2,n2\n+U,3,\n+I,4,n1\n".to_owned())];
+    assert_eq!(visible(dir.path()), expected.into());
+}

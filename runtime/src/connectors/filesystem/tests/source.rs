@@ -265,3 +265,47 @@ fn wrong_options_are_refused() {
     t.options.insert("path".into(), "file:///tmp/x".into());
     assert_eq!(FileTable::parse(&t).unwrap().root(Path::new("/base")), Path::new("/tmp/x"));
 }
+
+#[test]
+fn small_batches_give_the_same_rows_and_exact_positions() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::write(dir.path().join("data/a.csv"), "1,a\n2,\"b\nb\"\n3,c\n4,d\n").unwrap();
+    let all = read_all(&two_columns(&[("format", "csv")]), dir.path()).unwrap();
+    assert_eq!(all, ["1=a", "2=b\nb", "3=c", "4=d"]);
+    for bytes in ["1", "5", "9"] {
+        let table = two_columns(&[("format", "csv"), ("scan.batch-size", bytes)]);
+        assert_eq!(read_all(&table, dir.path()).unwrap(), all);
+        let mut source = open_source(&table, &context(dir.path(), "a")).unwrap();
+        let splits = source.splits().unwrap();
+        for stop in 1..4 {
+            let (mut seen, splits, _) = read(&*source, splits.clone(), stop).unwrap();
+            assert!(seen.len() >= stop);
+            seen.extend(read(&*source, splits, usize::MAX).unwrap().0);
+            assert_eq!(seen, all, "resumed after {stop} at {bytes}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_keeps_to_its_pace() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::write(dir.path().join("data/a.csv"), "1,a\n2,b\n3,c\n4,d\n").unwrap();
+    let table = two_columns(&[("format", "csv"), ("scan.batch-size", "1"), ("scan.rows-per-second", "100")]);
+    let context = context(dir.path(), "a");
+    let mut source = open_source(&table, &context).unwrap();
+    let mut reader = source.reader().unwrap();
+    for split in source.splits().unwrap() {
+        reader.open(split).unwrap();
+    }
+    let mut poll_all = |now: i64| {
+        context.clock.set(ProcTime(now));
+        std::iter::from_fn(|| match reader.poll().unwrap() {
+            Polled::Rows { rows, .. } => Some(rows.num_rows()),
+            _ => None,
+        })
+        .sum::<usize>()
+    };
+    assert_eq!([poll_all(0), poll_all(9), poll_all(11), poll_all(30), poll_all(1000)], [0, 1, 1, 1, 1]);
+}
