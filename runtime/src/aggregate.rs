@@ -47,6 +47,7 @@ pub struct AggregateSet {
     words: usize,
     kept: usize,
     row_count: Option<usize>,
+    stamp: Option<usize>,
 }
 
 /// One aggregate, bound to columns and to its place in the group's state.
@@ -81,7 +82,8 @@ pub struct Results(Vec<OutColumn>);
 impl AggregateSet {
     /// `retracts`: whether rows of the input may be taken back.
     pub fn new(aggregates: &[Aggregate], input: &Schema, retracts: bool) -> Result<Self, AggregateError> {
-        let mut set = Self { aggregates: vec![], outputs: aggregates.len(), words: 0, kept: 0, row_count: None };
+        let mut set =
+            Self { aggregates: vec![], outputs: aggregates.len(), words: 0, kept: 0, row_count: None, stamp: None };
         for aggregate in aggregates {
             let bound = set.bind(aggregate, input, retracts)?;
             set.aggregates.push(bound);
@@ -113,6 +115,24 @@ impl AggregateSet {
         self
     }
 
+    /// Also keeps a word with the time of the last change, for state with a time to live.
+    #[must_use]
+    pub fn with_stamp(mut self) -> Self {
+        self.stamp = Some(self.words);
+        self.words += 1;
+        self
+    }
+
+    pub fn stamp(&self, words: &[u64]) -> i64 {
+        self.stamp.map_or(0, |at| words[at] as i64)
+    }
+
+    pub fn set_stamp(&self, words: &mut [u64], stamp: i64) {
+        if let Some(at) = self.stamp {
+            words[at] = stamp as u64;
+        }
+    }
+
     /// The fixed words of a group.
     pub fn words(&self) -> usize {
         self.words
@@ -121,11 +141,6 @@ impl AggregateSet {
     /// Whether a group is nothing but its words.
     pub fn is_inline(&self) -> bool {
         self.kept == 0
-    }
-
-    /// Whether there is nothing to aggregate (`SELECT DISTINCT`).
-    pub fn is_empty(&self) -> bool {
-        self.outputs == 0
     }
 
     /// The rows of a group, if counted.
@@ -403,6 +418,11 @@ impl Bound {
 }
 
 impl Results {
+    /// A row that is not there: a place holder that nobody reads.
+    pub fn push_nulls(&mut self) {
+        self.0.iter_mut().for_each(OutColumn::push_null);
+    }
+
     /// The result columns, in the order of the aggregates.
     pub fn into_columns(self) -> Result<Vec<ArrayRef>, RowError> {
         self.0.into_iter().map(OutColumn::finish).collect()
@@ -436,6 +456,10 @@ impl StateValue for GroupState {
 impl GroupState {
     pub fn words(&self) -> &[u64] {
         &self.words
+    }
+
+    pub fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, RowError> {

@@ -1,9 +1,13 @@
 //! The operators, one file each, and the factory from a plan node.
 
+pub mod attached_window_aggregate;
+mod batch_groups;
 mod event_times;
 pub mod expiry;
 pub mod filter;
+pub mod group_aggregate;
 mod groups;
+mod idle_groups;
 pub mod join;
 pub mod key_chains;
 mod keys;
@@ -13,6 +17,7 @@ pub mod project;
 #[cfg(test)]
 pub(crate) mod replay;
 pub mod row_slab;
+pub mod session_aggregate;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod top_n;
@@ -25,7 +30,7 @@ use crate::expr::ExprError;
 use crate::operator::{Operator, OperatorContext};
 use crate::row::RowError;
 use arrow::datatypes::SchemaRef;
-use sluice_core::plan::{Changelog, Node, Op};
+use sluice_core::plan::{Changelog, Node, Op, Window};
 use sluice_core::window::WindowError;
 
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +93,24 @@ pub fn build(node: &Node, inputs: &[InputShape], cx: &OperatorContext) -> Result
             };
             Ok(Box::new(top_n::TopN::new(&plan, node, &inputs[0], cx)?))
         }
+        Op::GroupAggregate { keys, aggregates, ttl } => {
+            let operator = group_aggregate::GroupAggregate::new(node, keys, aggregates, *ttl, &inputs[0], cx)?;
+            Ok(Box::new(operator))
+        }
         Op::WindowAssign { window, time } => {
             Ok(Box::new(window_assign::WindowAssign::new(window, *time, &node.schema)?))
+        }
+        Op::WindowAggregate { window: Window::Session { gap_ms }, time, keys, aggregates } => {
+            let session = (*gap_ms, *time);
+            let operator = session_aggregate::SessionAggregate::new(node, session, keys, aggregates, &inputs[0], cx)?;
+            Ok(Box::new(operator))
+        }
+        Op::AttachedWindowAggregate { start, end, keys, aggregates } => {
+            let window = (*start, *end);
+            let operator = attached_window_aggregate::AttachedWindowAggregate::new(
+                node, window, keys, aggregates, &inputs[0], cx,
+            )?;
+            Ok(Box::new(operator))
         }
         Op::WindowAggregate { window, time, keys, aggregates } => {
             let window = (window, *time);

@@ -22,7 +22,56 @@ pub(super) enum GroupRef<'a> {
     Value(&'a GroupState),
 }
 
+/// The same for writing.
+pub(super) enum GroupMut<'a> {
+    Words(&'a mut [u64]),
+    Value(&'a mut GroupState),
+}
+
+impl GroupMut<'_> {
+    pub(super) fn as_ref(&self) -> GroupRef<'_> {
+        match self {
+            Self::Words(words) => GroupRef::Words(words),
+            Self::Value(state) => GroupRef::Value(state),
+        }
+    }
+
+    #[inline]
+    pub(super) fn update(&mut self, set: &AggregateSet, inputs: &Inputs, row: usize, adds: bool) {
+        match self {
+            Self::Words(words) => set.update_words(words, inputs, row, adds),
+            Self::Value(state) => set.update(state, inputs, row, adds),
+        }
+    }
+
+    /// As if it were new.
+    pub(super) fn clear(&mut self, set: &AggregateSet) {
+        match self {
+            Self::Words(words) => words.fill(0),
+            Self::Value(state) => **state = set.fresh(),
+        }
+    }
+
+    pub(super) fn stamp(&self, set: &AggregateSet) -> i64 {
+        self.as_ref().stamp(set)
+    }
+
+    pub(super) fn set_stamp(&mut self, set: &AggregateSet, stamp: i64) {
+        match self {
+            Self::Words(words) => set.set_stamp(words, stamp),
+            Self::Value(state) => set.set_stamp(state.words_mut(), stamp),
+        }
+    }
+}
+
 impl GroupRef<'_> {
+    pub(super) fn stamp(self, set: &AggregateSet) -> i64 {
+        match self {
+            Self::Words(words) => set.stamp(words),
+            Self::Value(state) => set.stamp(state.words()),
+        }
+    }
+
     pub(super) fn rows(self, set: &AggregateSet) -> i64 {
         match self {
             Self::Words(words) => set.rows_of_words(words),
@@ -82,11 +131,67 @@ impl Groups {
                     hashes.push(keys.hashes()[row as usize]);
                     stored.push(keys.key(row as usize));
                 }
-                upsert(table, keys.form, &hashes, &stored, |i, words| {
+                upsert(table, keys.form, &hashes, &stored, |i, words, _| {
                     let row = rows[i] as usize;
                     set.update_words(words, inputs, row, adds(row));
                 });
             }
+        }
+    }
+
+    /// Calls `f` with the state of each key, new ones (true) included. The keys are distinct.
+    pub(super) fn upsert(
+        &mut self,
+        set: &AggregateSet,
+        keys: &Keys,
+        hashes: &[u64],
+        stored: &StoredKeys,
+        mut f: impl FnMut(usize, GroupMut<'_>, bool),
+    ) {
+        match self {
+            Self::Words(table) => {
+                upsert(table, keys.form, hashes, stored, |i, words, fresh| f(i, GroupMut::Words(words), fresh));
+            }
+            Self::Values(table) => {
+                for (i, &hash) in hashes.iter().enumerate() {
+                    let WordKey::Bytes(key) = stored.get(i) else { continue };
+                    let mut fresh = false;
+                    let state = table.entry(hash, key, || {
+                        fresh = true;
+                        set.fresh()
+                    });
+                    f(i, GroupMut::Value(state), fresh);
+                }
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, key: WordKey<'_>) {
+        match (self, key) {
+            (Self::Words(table), key) => {
+                table.remove(hash, key);
+            }
+            (Self::Values(table), WordKey::Bytes(key)) => {
+                table.remove(hash, key);
+            }
+            (Self::Values(_), WordKey::Words(_)) => {}
+        }
+    }
+
+    /// Sets the time of a group, if there is one.
+    pub(super) fn stamp(&mut self, set: &AggregateSet, hash: u64, key: WordKey<'_>, stamp: i64) {
+        match (self, key) {
+            (Self::Words(table), key) => {
+                if let Some(words) = table.get_mut(hash, key) {
+                    set.set_stamp(words, stamp);
+                }
+            }
+            (Self::Values(table), WordKey::Bytes(key)) => {
+                if let Some(state) = table.get_mut(hash, key) {
+                    set.set_stamp(state.words_mut(), stamp);
+                }
+            }
+            (Self::Values(_), WordKey::Words(_)) => {}
         }
     }
 
@@ -108,7 +213,7 @@ impl Groups {
                     }
                 });
                 let n = set.words();
-                upsert(table, keys.form, &hashes, &stored, |i, words| {
+                upsert(table, keys.form, &hashes, &stored, |i, words, _| {
                     set.merge_words(words, &states[i * n..(i + 1) * n]);
                 });
             }
@@ -190,13 +295,21 @@ impl Groups {
         }
     }
 
-    /// Whether all restored groups are groups of the set.
-    pub(super) fn fits(&self, set: &AggregateSet) -> bool {
+    /// A block of keys without a prefix.
+    pub(super) fn restore(&mut self, block: &StateBlock) -> Result<(), RowError> {
+        match self {
+            Self::Words(table) => table.restore(block),
+            Self::Values(table) => table.restore(block),
+        }
+    }
+
+    /// Whether all restored groups are groups of the set. Tables of words check it row by row.
+    pub(super) fn check(&self, set: &AggregateSet) -> Result<(), RowError> {
         let mut fits = true;
         if let Self::Values(table) = self {
             table.for_each(|_, _, group| fits &= group.fits(set));
         }
-        fits
+        if fits { Ok(()) } else { Err(RowError::Damaged("a group has another number of accumulators")) }
     }
 }
 
@@ -205,11 +318,11 @@ fn upsert(
     form: KeyForm,
     hashes: &[u64],
     keys: &StoredKeys,
-    mut f: impl FnMut(usize, &mut [u64]),
+    f: impl FnMut(usize, &mut [u64], bool),
 ) {
     match form {
-        KeyForm::Words { .. } => table.upsert_batch(hashes, keys.words(), |i, words, _| f(i, words)),
-        KeyForm::Bytes => table.upsert_batch_bytes(hashes, keys.rows(), |i, words, _| f(i, words)),
+        KeyForm::Words { .. } => table.upsert_batch(hashes, keys.words(), f),
+        KeyForm::Bytes => table.upsert_batch_bytes(hashes, keys.rows(), f),
     }
 }
 

@@ -181,6 +181,12 @@ impl StoredKeys {
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+        self.words.clear();
+        self.rows.clear();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.count
     }

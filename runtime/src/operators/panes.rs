@@ -208,11 +208,8 @@ impl Panes {
         let mut closed = i64::MIN;
         self.closed.for_each(|_, _, c| closed = closed.max(c.0));
         self.open.retain(|id, groups| groups.len() > 0 && !is_dead(*id, closed));
-        if self.open.values().all(|groups| groups.fits(set)) {
-            Ok(closed)
-        } else {
-            Err(RowError::Damaged("a group has another number of accumulators").into())
-        }
+        self.open.values().try_for_each(|groups| groups.check(set))?;
+        Ok(closed)
     }
 
     pub(super) fn rows(&self) -> usize {

@@ -40,18 +40,24 @@ impl WindowRows<'_> {
                 group.finish(self.set, &mut results);
             }
         });
-        self.batch(window, &keys, results)
-    }
-
-    fn batch(&self, window: TimeWindow, keys: &StoredKeys, results: Results) -> Result<Option<Batch>, OperatorError> {
         if keys.len() == 0 {
             return Ok(None);
         }
+        self.batch(&vec![window; keys.len()], &keys, results).map(Some)
+    }
+
+    /// One row per key, result and window.
+    pub(super) fn batch(
+        &self,
+        windows: &[TimeWindow],
+        keys: &StoredKeys,
+        results: Results,
+    ) -> Result<Batch, OperatorError> {
         let mut columns = self.keys.decode(keys)?;
         columns.extend(results.into_columns()?);
-        columns.extend(typed_like(self.schema, window_columns(&vec![window; keys.len()]))?);
+        columns.extend(typed_like(self.schema, window_columns(windows))?);
         let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(OperatorError::Output)?;
-        Ok(Some(Batch::append(rows)))
+        Ok(Batch::append(rows))
     }
 }
 
