@@ -5,6 +5,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sluice_core::id::Epoch;
+use std::fmt;
 
 /// A part of a source that is read in order by one task at a time: a file, a partition, a generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,24 @@ pub enum SourceGuarantee {
     Replayable,
     /// What was read is gone: rows in flight at a crash are lost.
     AtMostOnce,
+}
+
+impl fmt::Display for SourceGuarantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replayable => "replayable: after a crash the same records are read again",
+            Self::AtMostOnce => "at most once: records in flight at a crash are lost",
+        })
+    }
+}
+
+impl fmt::Display for SinkGuarantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExactlyOnce => "exactly once: output becomes visible with its epoch",
+            Self::AtLeastOnce => "at least once: rows after the last checkpoint come again after a crash",
+        })
+    }
 }
 
 /// What a sink can promise (architecture: the job's status never says more).

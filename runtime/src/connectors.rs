@@ -15,7 +15,7 @@ mod socket;
 pub mod terminal;
 
 use crate::clock::Clock;
-use crate::connector::{ConnectorError, Sink, SinkGuarantee, Source, SourceGuarantee};
+use crate::connector::{Accepts, ConnectorError, Sink, SinkGuarantee, Source, SourceGuarantee};
 use options::{Options, nearest};
 use sluice_core::id::WriterId;
 use sluice_core::plan::Table;
@@ -71,6 +71,14 @@ impl Connector {
             let hint = nearest(name, names).map(|n| format!("; did you mean '{n}'?")).unwrap_or_default();
             options.invalid(format!("unknown connector '{name}'{hint} (known: {})", names.join(", ")))
         })
+    }
+
+    /// What kinds of rows its sink takes.
+    pub const fn accepts(self) -> Accepts {
+        match self {
+            Self::Filesystem => Accepts::Inserts,
+            Self::Blackhole => Accepts::Everything,
+        }
     }
 
     fn cannot_read(self, table: &Table) -> ConnectorError {

@@ -210,7 +210,7 @@ impl Blueprint<'_> {
         metrics.sources.push((id, index, Arc::clone(&m)));
         let program = self.source_program(node)?;
         let reader = open.source.reader()?;
-        let mut head = SourceHead::new(reader, program, !open.source.unbounded(), self.clock.clone(), m);
+        let mut head = SourceHead::new(index, reader, program, !open.source.unbounded(), self.clock.clone(), m);
         let mine = open.splits.iter().enumerate().filter(|(i, _)| i % self.parallelism == id.index);
         head.open(mine.map(|(_, s)| s.clone()).collect())?;
         Ok(head)

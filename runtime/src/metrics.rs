@@ -1,5 +1,8 @@
 //! What a job counts while it runs: plain atomics that tasks add to per batch, never per row.
 
+pub mod exposition;
+pub mod server;
+
 use crate::connector::ReaderStats;
 use crate::operator::OperatorStats;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};

@@ -4,6 +4,7 @@ mod key;
 mod keyed;
 mod outbox;
 mod prefetch;
+pub mod restore;
 pub mod segment;
 mod slab;
 mod slot;
@@ -12,6 +13,7 @@ mod sub_table;
 #[cfg(test)]
 mod tests;
 mod word_table;
+pub mod writer;
 
 use crate::row::{RowBuffer, RowError};
 pub use keyed::KeyedTable;

@@ -47,11 +47,15 @@ pub enum Command {
 pub struct TaskSnapshot {
     pub task: TaskId,
     pub epoch: Epoch,
+    /// All rows are in it, not only what changed.
+    pub full: bool,
     /// Per operator node: its input watermark.
     pub watermarks: Vec<(usize, EventTime)>,
-    /// Of a source task.
+    /// Plan node of the source that this task reads, and its splits.
+    pub source: Option<usize>,
     pub splits: Vec<(Split, SplitWatermark)>,
-    /// Of a sink task.
+    /// Plan node of the sink that this task writes, and what it staged.
+    pub sink: Option<usize>,
     pub staged: Option<Staged>,
     /// All inputs had ended.
     pub ended: bool,
@@ -91,7 +95,8 @@ pub const DRAIN_BUDGET: usize = 16 * 1024;
 
 /// Where the frozen rows of each operator go.
 pub trait SnapshotSinks {
-    fn of(&mut self, node: usize, epoch: Epoch) -> &mut dyn StateSink;
+    /// `full`: the snapshot holds all rows, not only what changed.
+    fn of(&mut self, node: usize, epoch: Epoch, full: bool) -> &mut dyn StateSink;
 }
 
 pub struct Task {
@@ -210,14 +215,23 @@ impl Task {
         let watermarks = self.chain.watermarks();
         let staged = self.chain.barrier(epoch, scope, ended)?;
         self.stopped |= stop;
-        self.snapshot =
-            Some(TaskSnapshot { task: self.id, epoch, watermarks, splits: self.head.splits(), staged, ended });
+        self.snapshot = Some(TaskSnapshot {
+            task: self.id,
+            epoch,
+            full: scope == Scope::Full,
+            watermarks,
+            source: self.head.node(),
+            splits: self.head.splits(),
+            sink: self.chain.sink(),
+            staged,
+            ended,
+        });
         Ok(())
     }
 
     fn drain(&mut self, sinks: &mut dyn SnapshotSinks) -> Option<Step> {
-        let epoch = self.snapshot.as_ref()?.epoch;
-        if self.chain.drain(epoch, DRAIN_BUDGET, sinks) {
+        let (epoch, full) = self.snapshot.as_ref().map(|s| (s.epoch, s.full))?;
+        if self.chain.drain(epoch, full, DRAIN_BUDGET, sinks) {
             return self.snapshot.take().map(|s| Step::Snapshot(Box::new(s)));
         }
         None

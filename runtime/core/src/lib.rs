@@ -4,6 +4,7 @@
 //! It refuses I/O, clocks, randomness, tokio, tonic and DataFusion: `now` is a parameter, a decision is a value.
 
 pub mod align;
+pub mod chain;
 pub mod checksum;
 pub mod envelope;
 pub mod hash;

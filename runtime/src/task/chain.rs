@@ -9,6 +9,7 @@ use crate::connector::{SinkWriter, Staged};
 use crate::element::{Batch, Element};
 use crate::metrics::OperatorMetrics;
 use crate::operator::{Drained, Operator, OperatorError, Scope};
+use crate::state::StateBlock;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use sluice_core::id::Epoch;
@@ -87,6 +88,14 @@ impl Chain {
         &mut self.links
     }
 
+    /// Gives the operator of `node` rows of an earlier snapshot.
+    pub fn restore(&mut self, node: usize, block: &StateBlock) -> Result<(), TaskError> {
+        for l in self.links.iter_mut().filter(|l| l.node == node) {
+            l.operator.restore(block)?;
+        }
+        Ok(())
+    }
+
     /// Tells the operator of `node` its state is complete.
     pub fn restored(&mut self, node: usize, watermark: EventTime) -> Result<(), TaskError> {
         for l in self.links.iter_mut().filter(|l| l.node == node) {
@@ -98,6 +107,14 @@ impl Chain {
 
     pub fn watermarks(&self) -> Vec<(usize, EventTime)> {
         self.links.iter().map(|l| (l.node, l.watermark)).collect()
+    }
+
+    /// Plan node of the sink.
+    pub fn sink(&self) -> Option<usize> {
+        match &self.terminal {
+            Terminal::Outputs => None,
+            Terminal::Sink { node, .. } => Some(*node),
+        }
     }
 
     pub fn next_timer(&self) -> Option<ProcTime> {
@@ -272,9 +289,9 @@ impl Chain {
     }
 
     /// Hands over frozen rows; true when all operators have.
-    pub fn drain(&mut self, epoch: Epoch, budget: usize, sinks: &mut dyn SnapshotSinks) -> bool {
+    pub fn drain(&mut self, epoch: Epoch, full: bool, budget: usize, sinks: &mut dyn SnapshotSinks) -> bool {
         for l in self.links.iter_mut().filter(|l| !l.drained) {
-            if l.operator.drain(budget, sinks.of(l.node, epoch)) == Drained::Pending {
+            if l.operator.drain(budget, sinks.of(l.node, epoch, full)) == Drained::Pending {
                 return false;
             }
             l.drained = true;

@@ -70,6 +70,14 @@ impl Head {
         }
     }
 
+    /// Plan node of the source.
+    pub fn node(&self) -> Option<usize> {
+        match self {
+            Self::Channels(_) => None,
+            Self::Source(h) => Some(h.node),
+        }
+    }
+
     pub fn ended(&self) -> bool {
         match self {
             Self::Channels(h) => h.end_sent,

@@ -35,6 +35,7 @@ struct SplitState {
 }
 
 pub struct SourceHead {
+    pub node: usize,
     reader: Box<dyn SplitReader>,
     program: SourceProgram,
     splits: Vec<SplitState>,
@@ -55,6 +56,7 @@ const POLL_AGAIN_MS: i64 = 2;
 
 impl SourceHead {
     pub fn new(
+        node: usize,
         reader: Box<dyn SplitReader>,
         program: SourceProgram,
         bounded: bool,
@@ -62,6 +64,7 @@ impl SourceHead {
         metrics: Arc<SourceMetrics>,
     ) -> Self {
         Self {
+            node,
             reader,
             program,
             splits: vec![],
