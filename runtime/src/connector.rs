@@ -41,6 +41,9 @@ impl fmt::Display for SinkGuarantee {
         f.write_str(match self {
             Self::ExactlyOnce => "exactly once: output becomes visible with its epoch",
             Self::AtLeastOnce => "at least once: rows after the last checkpoint come again after a crash",
+            Self::BestEffort => {
+                "best effort: rows in flight are lost when the connection breaks, others may come again"
+            }
         })
     }
 }

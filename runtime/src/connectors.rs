@@ -76,8 +76,10 @@ impl Connector {
     /// What kinds of rows its sink takes.
     pub const fn accepts(self) -> Accepts {
         match self {
-            Self::Filesystem => Accepts::Inserts,
-            Self::Blackhole => Accepts::Everything,
+            Self::Filesystem | Self::Socket => Accepts::Inserts,
+            Self::Blackhole | Self::Print => Accepts::Everything,
+            // They only read: nothing is accepted, and `validate_sink` says so.
+            Self::Nexmark | Self::Datagen => Accepts::Inserts,
         }
     }
 

@@ -28,8 +28,7 @@ struct Model {
 impl Model {
     fn snapshot(&mut self, epoch: u64, rotation: Option<u64>) {
         let dirty = std::mem::take(&mut self.dirty);
-        let mut rows: Vec<_> =
-            dirty.iter().filter(|k| !self.live.contains_key(k)).map(|k| (*k, None)).collect();
+        let mut rows: Vec<_> = dirty.iter().filter(|k| !self.live.contains_key(k)).map(|k| (*k, None)).collect();
         rows.extend(
             self.live
                 .iter()
