@@ -31,7 +31,7 @@ impl<'a> Assembler<'a> {
 
     /// Adds one statement's tree, which ends in a sink.
     pub(crate) fn add(&mut self, rel: Rel) -> Outcome<()> {
-        let pruned = prune::prune(rel)?;
+        let pruned = prune::prune(rel);
         self.intern(pruned)?;
         Ok(())
     }

@@ -62,8 +62,10 @@ impl ExprPlanner for FlinkExpressions {
         Ok(arithmetic::plan(e, schema)?)
     }
 
-    fn plan_field_access(&self, e: RawFieldAccessExpr, _: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
+    fn plan_field_access(&self, e: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let is_map = matches!(e.expr.get_type(schema), Ok(DataType::Map(..)));
         let args = match e.field_access {
+            GetFieldAccess::NamedStructField { name } if is_map => vec![e.expr, lit(name)],
             GetFieldAccess::NamedStructField { name } => return call("get_field", vec![e.expr, lit(name)]),
             GetFieldAccess::ListIndex { key } => vec![e.expr, *key],
             GetFieldAccess::ListRange { .. } => return Err(Refusal::new("array slices are not supported").into()),

@@ -110,6 +110,18 @@ pub(crate) fn conjunction(exprs: impl IntoIterator<Item = Expr>) -> Option<Expr>
     exprs.into_iter().reduce(|a, b| binary(BinaryOp::And, a, b))
 }
 
+/// The operands of AND, also of those that BETWEEN became.
+pub(crate) fn conjuncts(e: Expr) -> Vec<Expr> {
+    match e {
+        Expr::Binary { op: BinaryOp::And, left, right } => {
+            let mut all = conjuncts(*left);
+            all.extend(conjuncts(*right));
+            all
+        }
+        other => vec![other],
+    }
+}
+
 fn between(e: Expr, low: Expr, high: Expr, negated: bool) -> Expr {
     if negated {
         binary(BinaryOp::Or, binary(BinaryOp::Lt, e.clone(), low), binary(BinaryOp::Gt, e, high))

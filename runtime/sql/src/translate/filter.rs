@@ -14,7 +14,10 @@ pub(super) fn translate(t: &mut Translator<'_>, f: &Filter) -> Outcome<Rel> {
     let schema = f.input.schema();
     let (sub_queries, plain): (Vec<&Bound>, Vec<&Bound>) =
         split_conjunction(&f.predicate).into_iter().partition(|e| subquery::is_one(e));
-    let conjuncts = plain.into_iter().map(|e| expr::translate(e, schema)).collect::<Outcome<Vec<_>>>()?;
+    let mut conjuncts = vec![];
+    for e in plain {
+        conjuncts.extend(expr::conjuncts(expr::translate(e, schema)?));
+    }
     let mut rel = match f.input.as_ref() {
         LogicalPlan::Join(j) if j.join_type == JoinType::Inner => join::chain(t, &f.input, conjuncts)?,
         other => {

@@ -148,7 +148,7 @@ fn conditions(j: &Join) -> Outcome<Vec<Expr>> {
     }
     if let Some(f) = &j.filter {
         for c in datafusion_expr::utils::split_conjunction(f) {
-            all.push(expr::translate(c, &j.schema)?);
+            all.extend(expr::conjuncts(expr::translate(c, &j.schema)?));
         }
     }
     Ok(all)
