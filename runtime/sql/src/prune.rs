@@ -30,7 +30,9 @@ fn narrow(rel: Rel, wanted: &[bool]) -> (Rel, Moved) {
     let whole = |op, inputs| Rel { op, inputs, columns: columns.clone(), changelog };
     match op {
         RelOp::Core(Op::Source { .. }) => only(whole(op, inputs), wanted),
-        RelOp::Core(Op::Project { exprs }) => project(whole(RelOp::Core(Op::Project { exprs: vec![] }), inputs), &exprs, wanted),
+        RelOp::Core(Op::Project { exprs }) => {
+            project(whole(RelOp::Core(Op::Project { exprs: vec![] }), inputs), &exprs, wanted)
+        }
         RelOp::Core(Op::Filter { predicate }) => {
             filter(whole(RelOp::Core(Op::Filter { predicate: Expr::Column(0) }), inputs), &predicate, wanted)
         }
@@ -43,8 +45,12 @@ fn narrow(rel: Rel, wanted: &[bool]) -> (Rel, Moved) {
         RelOp::Core(Op::WindowAggregate { .. } | Op::AttachedWindowAggregate { .. } | Op::GroupAggregate { .. }) => {
             aggregate(whole(op, inputs), wanted)
         }
-        RelOp::Core(Op::Join { .. } | Op::IntervalJoin { .. } | Op::WindowJoin { .. }) => join(whole(op, inputs), wanted),
-        RelOp::Core(Op::TopN { .. } | Op::WindowTopN { .. } | Op::Deduplicate { .. }) => ranked(whole(op, inputs), wanted),
+        RelOp::Core(Op::Join { .. } | Op::IntervalJoin { .. } | Op::WindowJoin { .. }) => {
+            join(whole(op, inputs), wanted)
+        }
+        RelOp::Core(Op::TopN { .. } | Op::WindowTopN { .. } | Op::Deduplicate { .. }) => {
+            ranked(whole(op, inputs), wanted)
+        }
         // Refused when the tree is assembled.
         RelOp::RowNumber { .. } => (whole(op, inputs), identity(columns.len())),
     }
@@ -176,10 +182,14 @@ fn assign(rel: Rel, wanted: &[bool]) -> (Rel, Moved) {
     };
     let (input, mut moved) = exactly(input, &wanting(width, read.chain(own)));
     let op = match op {
-        RelOp::Core(Op::WindowAssign { window, time }) => RelOp::Core(Op::WindowAssign { window, time: at(&moved, time) }),
-        RelOp::Session { gap_ms, time, partition } => {
-            RelOp::Session { gap_ms, time: at(&moved, time), partition: partition.iter().map(|p| at(&moved, *p)).collect() }
+        RelOp::Core(Op::WindowAssign { window, time }) => {
+            RelOp::Core(Op::WindowAssign { window, time: at(&moved, time) })
         }
+        RelOp::Session { gap_ms, time, partition } => RelOp::Session {
+            gap_ms,
+            time: at(&moved, time),
+            partition: partition.iter().map(|p| at(&moved, *p)).collect(),
+        },
         other => other,
     };
     let mut out = input.columns.clone();
@@ -196,7 +206,9 @@ fn aggregate(rel: Rel, wanted: &[bool]) -> (Rel, Moved) {
     let input = inputs.into_iter().next().expect("an aggregate has an input");
     let RelOp::Core(mut op) = op else { unreachable!("only aggregates of the runtime come here") };
     let first = match &op {
-        Op::WindowAggregate { keys, .. } | Op::AttachedWindowAggregate { keys, .. } | Op::GroupAggregate { keys, .. } => keys.len(),
+        Op::WindowAggregate { keys, .. }
+        | Op::AttachedWindowAggregate { keys, .. }
+        | Op::GroupAggregate { keys, .. } => keys.len(),
         _ => 0,
     };
     let mut moved: Moved = vec![None; columns.len()];
@@ -302,7 +314,9 @@ fn join(rel: Rel, wanted: &[bool]) -> (Rel, Moved) {
 
 fn join_reads(op: &Op) -> (JoinKind, Vec<usize>, Vec<usize>, Option<Expr>) {
     match op {
-        Op::Join { kind, left_keys, right_keys, residual, .. } => (*kind, left_keys.clone(), right_keys.clone(), residual.clone()),
+        Op::Join { kind, left_keys, right_keys, residual, .. } => {
+            (*kind, left_keys.clone(), right_keys.clone(), residual.clone())
+        }
         Op::IntervalJoin { kind, left_keys, right_keys, left_time, right_time, residual, .. } => {
             let with = |keys: &[usize], t: usize| keys.iter().copied().chain([t]).collect();
             (*kind, with(left_keys, *left_time), with(right_keys, *right_time), residual.clone())
@@ -350,7 +364,9 @@ fn ranked(rel: Rel, wanted: &[bool]) -> (Rel, Moved) {
     let sorted = |order: &[SortKey]| order.iter().map(|k| k.column).collect::<Vec<_>>();
     let own: Vec<usize> = match &op {
         Op::TopN { partition, order, .. } => partition.iter().copied().chain(sorted(order)).collect(),
-        Op::WindowTopN { partition, order, end, .. } => partition.iter().copied().chain(sorted(order)).chain([*end]).collect(),
+        Op::WindowTopN { partition, order, end, .. } => {
+            partition.iter().copied().chain(sorted(order)).chain([*end]).collect()
+        }
         Op::Deduplicate { keys, order: DedupOrder::RowTime(c), .. } => keys.iter().copied().chain([*c]).collect(),
         Op::Deduplicate { keys, .. } => keys.clone(),
         _ => vec![],

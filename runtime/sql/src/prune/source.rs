@@ -2,7 +2,7 @@
 
 use crate::expr;
 use sluice_core::plan::expr::Expr;
-use sluice_core::plan::{Op, Plan, Watermark};
+use sluice_core::plan::{Node, Op, Plan, Port, Watermark};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ pub(crate) fn sources(plan: &mut Plan) {
             narrow(plan, source);
         }
     }
+    splice(plan);
 }
 
 fn narrow(plan: &mut Plan, source: usize) {
@@ -34,7 +35,7 @@ fn narrow(plan: &mut Plan, source: usize) {
     node.schema = Arc::new(arrow_schema::Schema::new(fields));
     node.time_column = node.time_column.map(new);
     for n in &mut plan.nodes {
-        if n.inputs.iter().any(|i| i.node == source && i.port == sluice_core::plan::Port::Main)
+        if n.inputs.iter().any(|i| i.node == source && i.port == Port::Main)
             && let Op::Project { exprs } = &mut n.op
         {
             *exprs = exprs.iter().map(|e| expr::shift(e, &mut |i| new(i))).collect();
@@ -46,7 +47,7 @@ fn narrow(plan: &mut Plan, source: usize) {
 fn read_columns(plan: &Plan, source: usize) -> Option<BTreeSet<usize>> {
     let mut read = BTreeSet::new();
     for n in &plan.nodes {
-        if !n.inputs.iter().any(|i| i.node == source && i.port == sluice_core::plan::Port::Main) {
+        if !n.inputs.iter().any(|i| i.node == source && i.port == Port::Main) {
             continue;
         }
         let Op::Project { exprs } = &n.op else { return None };
@@ -64,7 +65,26 @@ fn read_columns(plan: &Plan, source: usize) -> Option<BTreeSet<usize>> {
     Some(read)
 }
 
-/// Whether a projection only passes all columns on.
-pub(crate) fn is_identity(exprs: &[Expr], width: usize) -> bool {
-    exprs.len() == width && exprs.iter().enumerate().all(|(i, e)| *e == Expr::Column(i))
+/// Takes out projections that pass all columns of a source on, now that it has no others.
+fn splice(plan: &mut Plan) {
+    let mut new: Vec<usize> = vec![];
+    let mut kept: Vec<Node> = vec![];
+    for mut n in std::mem::take(&mut plan.nodes) {
+        for i in &mut n.inputs {
+            i.node = new[i.node];
+        }
+        let passes_all = match (&n.op, n.inputs.as_slice()) {
+            (Op::Project { exprs }, [input]) if input.port == Port::Main => {
+                kept[input.node].schema == n.schema && exprs.iter().enumerate().all(|(i, e)| *e == Expr::Column(i))
+            }
+            _ => false,
+        };
+        if passes_all {
+            new.push(n.inputs[0].node);
+        } else {
+            new.push(kept.len());
+            kept.push(n);
+        }
+    }
+    plan.nodes = kept;
 }
