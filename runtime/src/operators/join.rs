@@ -8,6 +8,7 @@
 //! The other side does not change meanwhile, so the portions see one state.
 
 mod pairs;
+mod probe;
 mod side;
 
 use crate::element::{Batch, RowOp};
@@ -17,13 +18,11 @@ use crate::operators::row_slab::RowId;
 use crate::operators::{BuildError, InputShape};
 use crate::state::{StateBlock, StateSink};
 pub(super) use pairs::{Candidates, PairShape, Portion, Side, is_outer};
+pub(super) use probe::{Decision, Probe};
 pub(super) use side::{JoinSide, RowExpiry, Staged};
 use sluice_core::id::Epoch;
 use sluice_core::plan::{JoinKind, Node, Ttl};
 use sluice_core::time::{EventTime, ProcTime};
-
-/// Stored rows that one portion looks at, matching or not.
-const STEPS: usize = 16 * 1024;
 
 pub struct RegularJoin {
     kind: JoinKind,
@@ -31,21 +30,9 @@ pub struct RegularJoin {
     left: JoinSide,
     right: JoinSide,
     clock: crate::clock::Clock,
-    running: Option<Running>,
+    running: Option<Probe>,
     portion: Option<Portion>,
     candidates: Candidates,
-}
-
-/// The batch that is being joined.
-struct Running {
-    side: Side,
-    staged: Staged,
-    /// The row whose partners are being collected.
-    row: usize,
-    /// The next stored row to look at; `None`: the row has not begun.
-    cursor: Option<RowId>,
-    /// Matches of the row in earlier portions.
-    matched: u32,
 }
 
 /// What the plan says about a regular join.
@@ -96,62 +83,27 @@ impl RegularJoin {
 
     /// Joins the next portion of the running batch; false when there is none.
     fn advance(&mut self) -> Result<bool, OperatorError> {
-        let Some(mut running) = self.running.take() else { return Ok(false) };
-        if running.row == running.staged.len() {
-            return Ok(false);
-        }
-        let first = running.row;
-        let matched = running.matched;
-        let other = match running.side {
-            Side::Left => &self.right,
-            Side::Right => &self.left,
+        let Some(mut probe) = self.running.take().filter(|p| !p.is_done()) else { return Ok(false) };
+        let (mine, other) = match probe.side {
+            Side::Left => (&mut self.left, &mut self.right),
+            Side::Right => (&mut self.right, &mut self.left),
         };
-        running.collect(other, &mut self.candidates);
-        let portion = self.shape.judge(running.side, &running.staged.batch.rows, &self.candidates, other)?;
-        let mut step = Step { kind: self.kind, side: running.side, matched, portion };
-        let mut pair = 0;
-        for row in first..running.staged.len() {
-            while pair < self.candidates.len() && self.candidates.probe[pair] as usize == row {
-                let stored = self.candidates.stored[pair];
-                if step.portion.keeps(pair) {
-                    let op = running.staged.batch.op(row);
-                    step.pair(op, row, pair, stored, self.side(running.side.other()));
+        probe.collect(other, &mut self.candidates, |_, row| other.is_visible(row));
+        let portion = self.shape.judge(probe.side, &probe.staged.batch.rows, &self.candidates, other)?;
+        let mut step = Step { kind: self.kind, side: probe.side, matched: probe.matched, portion };
+        for decision in probe.decisions(&self.candidates) {
+            match decision {
+                Decision::Pair(row, pair) if step.portion.keeps(pair) => {
+                    step.pair(probe.staged.batch.op(row), row, pair, self.candidates.stored[pair], other);
                 }
-                pair += 1;
+                Decision::Pair(..) => {}
+                Decision::RowEnds(row) => step.row_ends(row, &probe.staged, mine),
             }
-            if row == running.row {
-                break;
-            }
-            step.row_ends(row, &running.staged, self.side(running.side));
         }
-        running.matched = step.matched;
+        probe.matched = step.matched;
         self.portion = Some(step.portion);
-        self.running = Some(running);
+        self.running = Some(probe);
         Ok(true)
-    }
-}
-
-impl Running {
-    /// Candidates of the rows from `row` on, until a portion is full. Leaves `row` at the first row that is not finished.
-    fn collect(&mut self, other: &JoinSide, out: &mut Candidates) {
-        out.clear();
-        let mut steps = 0;
-        while self.row < self.staged.len() {
-            let mut cursor = self.cursor.take().unwrap_or_else(|| other.first(&self.staged, self.row));
-            while !cursor.is_none() {
-                if out.is_full() || steps >= STEPS {
-                    self.cursor = Some(cursor);
-                    return;
-                }
-                let row = other.rows.get(cursor);
-                if other.is_visible(row) {
-                    out.push(self.row, cursor);
-                }
-                cursor = row.next();
-                steps += 1;
-            }
-            self.row += 1;
-        }
     }
 }
 
@@ -261,7 +213,7 @@ impl Operator for RegularJoin {
         self.tick(|e| e.clock(now));
         let side = Side::of_input(input);
         let staged = self.side(side).stage(batch);
-        self.running = Some(Running { side, staged, row: 0, cursor: None, matched: 0 });
+        self.running = Some(Probe::new(side, staged));
         Ok(())
     }
 
@@ -315,8 +267,8 @@ impl Operator for RegularJoin {
 
     fn restored(&mut self, watermark: EventTime) -> Result<(), OperatorError> {
         self.tick(|e| e.watermark(watermark));
-        self.left.restored(|_, _, _| Ok(()))?;
-        self.right.restored(|_, _, _| Ok(()))
+        self.left.restored()?;
+        self.right.restored()
     }
 
     fn stats(&self) -> OperatorStats {

@@ -292,11 +292,10 @@ impl Operator for TopN {
         self.tick(|e| e.watermark(watermark));
         let mut partitions = std::collections::BTreeSet::new();
         let watched = self.expiry.is_some();
-        self.ranking.restored(|ranking, ids, _, keys| {
+        self.ranking.restored(|ranking, ids, keys| {
             for (i, id) in ids.iter().enumerate().filter(|_| watched) {
                 partitions.insert((ranking.rows.get(*id).hash, Box::<[u8]>::from(keys.row(i))));
             }
-            Ok(())
         })?;
         for (hash, key) in partitions {
             if let (Some(expiry), Some(partition)) = (&mut self.expiry, self.ranking.partition(hash, &key)) {

@@ -171,6 +171,12 @@ pub struct Portion {
 }
 
 impl Portion {
+    /// Stored rows without partners; `stored` are the columns of rows of the side that `probe_side` is not.
+    pub fn of_stored(probe_side: Side, stored: Vec<ArrayRef>) -> Self {
+        let probe = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        Self { probe_side, probe, stored, keep: None, runs: vec![], at: 0 }
+    }
+
     /// Whether the residual condition holds.
     pub fn keeps(&self, candidate: usize) -> bool {
         self.keep.as_ref().is_none_or(|k| k.value(candidate))

@@ -85,14 +85,21 @@ impl JoinSide {
         })
     }
 
-    pub fn stage(&self, mut batch: Batch) -> Staged {
+    /// What looking rows up and keeping them takes.
+    pub fn stage(&self, batch: Batch) -> Staged {
+        let mut staged = self.stage_probe(batch);
+        self.codec.encode(staged.batch.rows.columns(), staged.len(), &mut staged.bytes);
+        staged
+    }
+
+    /// What looking rows up takes.
+    pub fn stage_probe(&self, mut batch: Batch) -> Staged {
         let columns = |indices: &[usize]| -> Vec<ArrayRef> {
             indices.iter().map(|c| Arc::clone(batch.rows.column(*c))).collect()
         };
         let key_columns = columns(&self.keys);
-        let (mut keys, mut bytes) = (RowBuffer::default(), RowBuffer::default());
+        let mut keys = RowBuffer::default();
         self.key_codec.encode(&key_columns, batch.len(), &mut keys);
-        self.codec.encode(batch.rows.columns(), batch.len(), &mut bytes);
         let nulls = key_columns
             .iter()
             .map(Array::logical_nulls)
@@ -103,7 +110,7 @@ impl JoinSide {
             hash_columns(&columns(&self.hashed), batch.len(), &mut hashes);
             hashes.into()
         });
-        Staged { batch, hashes, keys, bytes, nulls }
+        Staged { batch, hashes, keys, bytes: RowBuffer::default(), nulls }
     }
 
     /// The first row of the key of row `i`; [`RowId::NONE`] for a key with NULL.
@@ -204,11 +211,8 @@ impl JoinSide {
         Ok(self.rows.restore(block)?)
     }
 
-    /// Rebuilds the indexes; `each` sees the rows in order of arrival (within a key), with their columns.
-    pub fn restored(
-        &mut self,
-        mut each: impl FnMut(&RowSlab, &[RowId], &[ArrayRef]) -> Result<(), OperatorError>,
-    ) -> Result<(), OperatorError> {
+    /// Rebuilds what leads to the rows.
+    pub fn restored(&mut self) -> Result<(), OperatorError> {
         let ids = self.rows.restored();
         let mut keys = RowBuffer::default();
         for some in ids.chunks(REBUILD_ROWS) {
@@ -226,9 +230,15 @@ impl JoinSide {
                     expiry.watch(row.time, (*id, row.seq));
                 }
             }
-            each(&self.rows, some, &columns)?;
         }
         Ok(())
+    }
+
+    /// Rows by time (those of one time in order of arrival): timers are derived from state.
+    pub fn by_time(&self) -> Vec<(i64, RowId)> {
+        let mut rows: Vec<_> = self.rows.ids().map(|id| (self.rows.get(id).time, self.rows.get(id).seq, id)).collect();
+        rows.sort_unstable();
+        rows.into_iter().map(|(time, _, id)| (time, id)).collect()
     }
 
     pub fn bytes(&self) -> usize {

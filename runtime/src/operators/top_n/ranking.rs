@@ -257,11 +257,8 @@ impl Ranking {
         }
     }
 
-    /// Rebuilds the partitions; `each` sees a portion of rows with their columns and partition keys.
-    pub fn restored(
-        &mut self,
-        mut each: impl FnMut(&Self, &[RowId], &[ArrayRef], &RowBuffer) -> Result<(), OperatorError>,
-    ) -> Result<(), OperatorError> {
+    /// Rebuilds the partitions; `each` sees a portion of rows with their partition keys.
+    pub fn restored(&mut self, mut each: impl FnMut(&Self, &[RowId], &RowBuffer)) -> Result<(), OperatorError> {
         let ids = self.rows.restored();
         for some in ids.chunks(REBUILD_ROWS) {
             let columns = self.codec.decode(some.iter().map(|id| &*self.rows.get(*id).bytes))?;
@@ -275,7 +272,7 @@ impl Ranking {
                     "an append-only ranking saves only its first rows"
                 );
             }
-            each(self, some, &columns, &keys)?;
+            each(self, some, &keys);
         }
         Ok(())
     }

@@ -211,10 +211,10 @@ fn events(setup: &Setup, steps: &[(u8, u8, bool)], cut_at: usize) -> Vec<Event> 
             let retracts = setup.input == Changelog::Retract;
             if *back && retracts && !live.is_empty() {
                 let row = live.remove((i * 7 + n) % live.len());
-                text += &format!("-U | {row}\n");
+                text.push_str(&["-U | ", &row, "\n"].concat());
             } else {
                 let row = format!("{} | {} | {}", cell(*partition), cell(*value), i % 2);
-                text += &format!("{}{row}\n", if retracts { "+I | " } else { "" });
+                text.push_str(&[if retracts { "+I | " } else { "" }, &row, "\n"].concat());
                 live.push(row);
             }
         }
