@@ -1,3 +1,6 @@
+#[cfg(feature = "aws")]
+mod s3;
+
 use super::fault::{Fault, Faulty};
 use super::local::LocalStore;
 use super::probe::{ProbeError, probe};
