@@ -99,6 +99,11 @@ impl RestorePoint {
         resolve(&self.base, &segment.path)
     }
 
+    /// The directory in [`RestorePoint::store`] that the manifest's paths are relative to; may be empty.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// A whole segment, its length and checksum compared.
     pub async fn read(&self, segment: &SegmentRef) -> Result<Bytes, SavepointError> {
         read_object(&*self.store, &self.path(segment), segment).await

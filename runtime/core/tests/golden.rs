@@ -3,6 +3,8 @@
 //! After a deliberate change of format (with a new version number): add files, keep the old ones. The bytes of the current
 //! version are written anew by `SLUICE_REGENERATE=1 cargo test -p sluice-core --test golden`.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use serde_json::json;
 use sluice_core::checksum::Checksum;
 use sluice_core::id::{Epoch, Fence, Incarnation, JobUid, OperatorId, Run, WriterId};

@@ -122,6 +122,19 @@ fn held() -> Config {
     }
 }
 
+/// Run 3 goes back behind run 2, if that made no checkpoint; both checks are one step with the start.
+fn careful_rollback() -> Config {
+    Config {
+        runs: vec![1, 2, 3],
+        parallelism: vec![1, 1, 1],
+        epochs: 2,
+        plain_sink: true,
+        rollback: Some(2),
+        careful: true,
+        ..Config::default()
+    }
+}
+
 fn stop() -> Config {
     Config {
         runs: vec![1, 1, 2],
@@ -196,6 +209,11 @@ fn garbage_collection_holds() {
 #[test]
 fn held_output_holds() {
     holds("held output", held());
+}
+
+#[test]
+fn careful_rollback_holds() {
+    holds("rollback with a precondition", careful_rollback());
 }
 
 #[test]
@@ -306,4 +324,9 @@ fn m18_manifest_uploaded_after_its_record() {
 #[test]
 fn m19_dropped_output_can_still_be_restored() {
     caught(Mutation::RestoreDropped, held());
+}
+
+#[test]
+fn m20_rollback_without_its_precondition() {
+    caught(Mutation::IgnoreExpectation, careful_rollback());
 }

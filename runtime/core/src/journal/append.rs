@@ -127,7 +127,7 @@ impl Confirmed {
                 permits.commits = summary.to_settle().cloned().map(CommitPermit).collect();
             }
             Entry::Checkpoint { manifest, commit: Commit::Now, .. } => {
-                permits.commits.push(CommitPermit(manifest.clone()))
+                permits.commits.push(CommitPermit(manifest.clone()));
             }
             Entry::Checkpoint { commit: Commit::Held | Commit::Nothing, .. } => {}
             Entry::Retired { .. } => {

@@ -54,6 +54,9 @@ pub enum Expectation {
 pub enum Restore {
     /// The journal's resume point; from nothing only if there is none.
     Latest,
+    /// The resume point, if it is still the one that the caller has read and held its plan against (`None`: there was none).
+    /// Another process may have gone on meanwhile: then the start is refused, and the caller reads again.
+    Resume(Option<ManifestRef>),
     /// An older checkpoint of this journal. `allow_repeat`: output committed after it may come again.
     Epoch { epoch: Epoch, allow_repeat: bool },
     /// A savepoint, of this job or another.
@@ -78,6 +81,8 @@ pub enum StartRefusal {
         "restoring epoch {epoch} would repeat output that was committed up to epoch {committed}; allow repeats to do it"
     )]
     RepeatsOutput { epoch: Epoch, committed: Epoch },
+    #[error("the job has moved on to {now} while this start was prepared from {read}; start again")]
+    MovedOn { read: String, now: String },
     #[error("the journal belongs to job {found}, not to {expected}")]
     OtherJob { expected: JobUid, found: JobUid },
     #[error(
@@ -93,13 +98,11 @@ pub enum StartRefusal {
 
 /// The first record of an incarnation, or why there must be none. `tail` is the highest slot that was read.
 pub fn decide(tail: Option<&Tail>, request: &StartRequest, at: ProcTime) -> Result<Draft, StartRefusal> {
-    let before = match tail {
-        Some(tail) => tail.summary().clone(),
-        None => {
-            let key_groups = request.key_groups.unwrap_or(KeyGroups::DEFAULT);
-            Summary::new(request.job.clone(), key_groups, request.hash_id.clone())
-        }
+    let new = || {
+        let key_groups = request.key_groups.unwrap_or(KeyGroups::DEFAULT);
+        Summary::new(request.job.clone(), key_groups, request.hash_id.clone())
     };
+    let before = tail.map_or_else(new, |tail| tail.summary().clone());
     check_identity(&before, request)?;
     let fence = next_fence(&before, request.run)?;
     if fence.run == before.fence.run && request.must_wait {
@@ -190,13 +193,21 @@ fn describe(tail: Option<&Summary>) -> String {
 }
 
 fn restore_point(before: &Summary, restore: &Restore, run: Run) -> Result<Option<ManifestRef>, StartRefusal> {
+    if let Restore::Resume(read) = restore {
+        let epoch =
+            |m: &Option<ManifestRef>| m.as_ref().map_or("nothing".to_string(), |m| format!("epoch {}", m.epoch));
+        if *read != before.resume {
+            return Err(StartRefusal::MovedOn { read: epoch(read), now: epoch(&before.resume) });
+        }
+        return Ok(read.clone());
+    }
     // A wish is for the first incarnation of a run. Later ones go on from where the run had come to: going back to the
     // wish would repeat what the run has already put out.
     if run == before.fence.run {
         return Ok(before.resume.clone());
     }
     match restore {
-        Restore::Latest => Ok(before.resume.clone()),
+        Restore::Latest | Restore::Resume(_) => Ok(before.resume.clone()),
         Restore::Nothing => Ok(None),
         Restore::Savepoint(manifest) => Ok(Some(ManifestRef { savepoint: true, ..manifest.clone() })),
         Restore::Epoch { epoch, allow_repeat } => {

@@ -228,6 +228,25 @@ fn going_back_behind_committed_output_must_be_allowed() {
 }
 
 #[test]
+fn a_start_prepared_from_a_point_that_is_gone_is_refused() {
+    let author = committed(&started(1), 1);
+    let read = author.summary().resume.clone();
+    let with = |point: &Option<ManifestRef>, run| StartRequest {
+        restore: Restore::Resume(point.clone()),
+        ..request("v", RunChoice::Exactly(Run(run)))
+    };
+    assert_eq!(start_on(&author, &with(&read, 2)).unwrap().0.summary().resume, read);
+    let author = committed(&author, 2);
+    for run in [1, 2] {
+        let refused = start_on(&author, &with(&read, run)).unwrap_err().to_string();
+        assert_eq!(refused, "the job has moved on to epoch 2 while this start was prepared from epoch 1; start again");
+        assert!(matches!(start_on(&author, &with(&None, run)), Err(StartRefusal::MovedOn { .. })));
+    }
+    assert!(start::decide(None, &with(&None, 1), AT).is_ok());
+    assert!(start::decide(None, &with(&read, 1), AT).is_err(), "an emptied store is noticed");
+}
+
+#[test]
 fn stop_is_in_the_record() {
     let author = started(1);
     let op = OperationId("stop-1".into());

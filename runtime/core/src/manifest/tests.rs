@@ -89,12 +89,13 @@ fn a_newer_format_is_refused_by_name() {
 
 #[test]
 fn contradictions_are_refused() {
-    let spoilt = |spoil: fn(&mut Manifest)| {
+    type Spoil = fn(&mut Manifest);
+    let spoilt = |spoil: Spoil| {
         let mut manifest = sample();
         spoil(&mut manifest);
         Manifest::decode(&manifest.encode()).unwrap_err().to_string()
     };
-    let cases: [(fn(&mut Manifest), &str); 11] = [
+    let cases: [(Spoil, &str); 11] = [
         (|m| m.operators[0].segments[0].key_groups = 0..129, "key groups 0..129 are not within 0..128"),
         (|m| m.operators[0].segments[0].key_groups = 3..3, "key groups 3..3"),
         (|m| m.operators[0].segments[0].epoch = Epoch(8), "later epoch 8"),

@@ -7,7 +7,7 @@ use sluice_core::journal::{Entry, ManifestRef, Tail};
 use stateright::{Model, Property};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// A property that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,7 +82,8 @@ impl World {
             self.broken = Some(Broken::RestoredDropped(from));
         }
         let out = self.sink.log.iter().filter(|t| self.is_out(t.made, t.slot)).map(|t| t.made.epoch).max();
-        if config.rollback.is_none() && config.runs.len() > me && out.is_some_and(|out| out > from) {
+        let careful = config.rollback.is_none() || config.careful;
+        if careful && config.runs.len() > me && out.is_some_and(|out| out > from) {
             self.broken = Some(Broken::StartedBehindOutput(from));
         }
         if let Some(point) = point {
@@ -105,13 +106,12 @@ impl World {
         if let Some(epoch) = stopping {
             self.broken = Some(Broken::RanOnAfterStop(epoch));
         }
-        let content = match self.objects.get(&made) {
-            Some(content) => Content::clone(content),
-            None => {
-                self.broken = Some(Broken::S6Dangling(made.epoch));
-                Content { slots: 1, base: None, prev: vec![None], path: manifest.path.clone() }
-            }
-        };
+        let content = self.objects.get(&made).map(|content| Content::clone(content));
+        if content.is_none() {
+            self.broken = Some(Broken::S6Dangling(made.epoch));
+        }
+        let missing = || Content { slots: 1, base: None, prev: vec![None], path: manifest.path.clone() };
+        let content = content.unwrap_or_else(missing);
         self.canonical.insert(made.epoch, Shared::new((made, content)));
         self.check_whole(made, Broken::S6Dangling(made.epoch));
     }
@@ -198,11 +198,11 @@ impl Journal {
         let mut hasher = DefaultHasher::new();
         (&world.journal, &world.sink, &world.objects).hash(&mut hasher);
         let key = hasher.finish();
-        if let Some(known) = self.solo.lock().unwrap().get(&key) {
+        if let Some(known) = self.solo.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return *known;
         }
         let going = self.run_alone(world.clone());
-        self.solo.lock().unwrap().insert(key, going);
+        self.solo.lock().unwrap_or_else(PoisonError::into_inner).insert(key, going);
         going
     }
 

@@ -34,9 +34,11 @@ pub struct Config {
     pub plain_sink: bool,
     /// This writer starts from the oldest checkpoint there is.
     pub rollback: Option<usize>,
+    /// It does so only if the run before it made no checkpoint, and nothing may be repeated.
+    pub careful: bool,
     /// This writer's output is held until it says that it is stable.
     pub held: Option<usize>,
-    /// The first writer stops at this epoch.
+    /// The first writer stops at this epoch; its sink may be down then.
     pub stop_at: Option<u64>,
     pub mutation: Option<Mutation>,
 }
@@ -64,6 +66,7 @@ pub enum Mutation {
     ForgetUnsettled,
     UploadLate,
     RestoreDropped,
+    IgnoreExpectation,
 }
 
 impl Config {

@@ -125,6 +125,10 @@ impl World {
                 } else {
                     out.extend((0..slots.len()).filter(|s| self.can_settle(config, me, slots, *s)).map(Do::Settle));
                 }
+                // The sink may be down: the stop is recorded as pending, and the next run settles.
+                if author.summary().stopping.is_some() && slots.contains(&SlotState::Todo) {
+                    out.push(Do::Stop);
+                }
                 self.deletable_slots(config, author, out);
             }
             Phase::Running(author) => self.running(config, me, author, out),
@@ -191,8 +195,8 @@ impl World {
                 self.writers[me].phase = Phase::Sending(Shared::new(draft), Some((source, index + 1)), None);
             }
             (Phase::Running(author), Do::Checkpoint) => self.checkpoint(config, me, &author),
-            (Phase::Running(author), Do::Stop) => {
-                self.send(me, author.stopped(None, AT).expect("it is stopping"), None)
+            (Phase::Running(author) | Phase::Settling { author, .. }, Do::Stop) => {
+                self.send(me, author.stopped(None, AT).expect("it is stopping"), None);
             }
             (Phase::Running(author), Do::Stable) => self.send(me, author.stable(AT).expect("it is running"), None),
             (Phase::Running(author), Do::Retire) => self.retire(config, me, &author),
@@ -226,7 +230,10 @@ impl World {
         let mut tail = self.read_tail(config).map(|t| Tail::clone(t));
         let oldest = tail.as_ref().and_then(|t| t.summary().checkpoints.first()).cloned();
         let restore = match oldest {
-            Some(oldest) if config.rollback == Some(me) => Restore::Epoch { epoch: oldest.epoch, allow_repeat: true },
+            Some(oldest) if config.rollback == Some(me) => {
+                let allow_repeat = !config.careful || config.is(Mutation::IgnoreExpectation);
+                Restore::Epoch { epoch: oldest.epoch, allow_repeat }
+            }
             _ => Restore::Latest,
         };
         if let Some(tail) = &mut tail {
@@ -237,7 +244,14 @@ impl World {
             writer: WriterId(me.to_string()),
             run,
             operation: None,
-            expectation: Expectation::Any,
+            expectation: match config.runs.get(me) {
+                Some(run)
+                    if config.careful && config.rollback == Some(me) && !config.is(Mutation::IgnoreExpectation) =>
+                {
+                    Expectation::NoCheckpointOf { run: Run(run - 1) }
+                }
+                _ => Expectation::Any,
+            },
             restore,
             layout: Vec::new(),
             key_groups: None,
@@ -403,11 +417,9 @@ impl World {
     }
 
     fn upload_now(&mut self, me: usize, record: &Record) {
-        if let Some(canonical) = self.canonical.get(&record.summary.last_epoch.0) {
-            if canonical.0.maker == me {
-                let content = Shared::new(canonical.1.clone());
-                self.objects.insert(canonical.0, content);
-            }
+        let canonical = self.canonical.get(&record.summary.last_epoch.0).filter(|c| c.0.maker == me);
+        if let Some((made, content)) = canonical.map(|c| (c.0, c.1.clone())) {
+            self.objects.insert(made, Shared::new(content));
         }
     }
 
