@@ -119,7 +119,7 @@ fn build_join(node: &Node, inputs: &[InputShape], cx: &OperatorContext) -> Resul
                 left_ttl: *left_ttl,
                 right_ttl: *right_ttl,
             };
-            Ok(Box::new(join::RegularJoin::new(&plan, node, inputs, cx)?))
+            join::build(&plan, node, inputs, cx)
         }
         Op::IntervalJoin { kind, left_keys, right_keys, left_time, right_time, lower_ms, upper_ms, residual } => {
             let plan = interval_join::IntervalJoinPlan {

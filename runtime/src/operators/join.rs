@@ -7,6 +7,8 @@
 //! A batch is joined in portions of candidate pairs, so a row that meets a million others is output in a few hundred steps.
 //! The other side does not change meanwhile, so the portions see one state.
 
+mod append_join;
+mod appended;
 mod pairs;
 mod probe;
 mod side;
@@ -17,6 +19,7 @@ use crate::operators::expiry::Expiry;
 use crate::operators::row_slab::RowId;
 use crate::operators::{BuildError, InputShape};
 use crate::state::{StateBlock, StateSink};
+use append_join::AppendJoin;
 pub(super) use pairs::{Candidates, PairShape, Portion, Side, is_outer};
 pub(super) use probe::{Decision, Probe};
 pub(super) use side::{JoinSide, RowExpiry, Staged};
@@ -43,6 +46,19 @@ pub struct JoinPlan<'a> {
     pub residual: Option<&'a sluice_core::plan::expr::Expr>,
     pub left_ttl: Option<Ttl>,
     pub right_ttl: Option<Ttl>,
+}
+
+/// The join that does this with the least work.
+pub fn build(
+    plan: &JoinPlan,
+    node: &Node,
+    inputs: &[InputShape],
+    cx: &OperatorContext,
+) -> Result<Box<dyn Operator>, BuildError> {
+    if AppendJoin::applies(plan, node, inputs) {
+        return Ok(Box::new(AppendJoin::new(plan, node, inputs, cx)?));
+    }
+    Ok(Box::new(RegularJoin::new(plan, node, inputs, cx)?))
 }
 
 impl RegularJoin {

@@ -20,6 +20,7 @@ use crate::row::RowError;
 use crate::state::StateBlock;
 use hashbrown::HashMap;
 use snapshot::Snapshots;
+pub(super) use snapshot::put_plain;
 
 /// A row of one slab, valid until the row is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -176,6 +176,34 @@ impl WordTable {
         (at, fresh)
     }
 
+    /// For each row: calls `f(row, state)` with the state of its key, if there is one. Keys as in
+    /// [`WordTable::upsert_batch`].
+    #[inline]
+    pub fn look_up_batch(&self, hashes: &[u64], keys: &[u64], mut f: impl FnMut(usize, Option<&[u64]>)) {
+        let k = self.head();
+        debug_assert_eq!(hashes.len() * k, keys.len());
+        for (i, hash) in hashes.iter().enumerate() {
+            if let Some(h) = hashes.get(i + AHEAD) {
+                self.slots.prefetch(*h);
+            }
+            let at = match k {
+                1 => self.slots.find(*hash, |w| w[0] == keys[i]),
+                _ => self.slots.find(*hash, |w| w[..k] == keys[i * k..(i + 1) * k]),
+            };
+            f(i, at.map(|at| &self.slots.words(at)[k..]));
+        }
+    }
+
+    /// [`WordTable::look_up_batch`] for a table made by [`WordTable::with_byte_keys`].
+    pub fn look_up_batch_bytes(&self, hashes: &[u64], keys: &RowBuffer, mut f: impl FnMut(usize, Option<&[u64]>)) {
+        for (i, hash) in hashes.iter().enumerate() {
+            if let Some(h) = hashes.get(i + AHEAD) {
+                self.slots.prefetch(*h);
+            }
+            f(i, self.get(*hash, WordKey::Bytes(keys.row(i))));
+        }
+    }
+
     fn find(&self, hash: u64, key: WordKey<'_>) -> Option<Place> {
         self.slots.find(hash, |w| self.keys.holds(w, key))
     }

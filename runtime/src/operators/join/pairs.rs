@@ -14,7 +14,7 @@ use crate::operators::{BuildError, InputShape};
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Int8Array, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
 };
-use arrow::compute::take;
+use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use sluice_core::plan::expr::Expr;
 use sluice_core::plan::{Changelog, JoinKind, Node};
@@ -81,6 +81,33 @@ impl PairShape {
             both,
             types: [types(left), types(right)],
         })
+    }
+
+    /// Joined rows of inputs that only append, side by side; `None` if the residual condition holds for none.
+    pub fn append_batch(
+        &self,
+        probe_side: Side,
+        probe: Vec<ArrayRef>,
+        stored: Vec<ArrayRef>,
+    ) -> Result<Option<Batch>, OperatorError> {
+        let columns: Vec<ArrayRef> = match probe_side {
+            Side::Left => probe.into_iter().chain(stored).collect(),
+            Side::Right => stored.into_iter().chain(probe).collect(),
+        };
+        let count = columns.first().map_or(0, |c| c.len());
+        let columns = match &self.residual {
+            None => columns,
+            Some(residual) => {
+                let both = to_batch(&self.both, columns, count)?;
+                let keep = residual.evaluate_filter(&both)?;
+                filter_record_batch(&both, &keep).map_err(OperatorError::Output)?.columns().to_vec()
+            }
+        };
+        let count = columns.first().map_or(0, |c| c.len());
+        if count == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Batch::append(to_batch(&self.output, columns, count)?)))
     }
 
     /// Decodes and judges a portion of candidates.

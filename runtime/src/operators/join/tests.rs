@@ -2,6 +2,7 @@ use super::*;
 use crate::operators::replay::{Cuts, Event, Subject, rows_of};
 use crate::operators::testing::{Harness, batch, context, materialize, schema};
 use crate::operators::{build, row_slab};
+use arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use proptest::prelude::*;
 use sluice_core::id::OperatorId;
@@ -65,6 +66,88 @@ impl Setup {
         let shape = |schema, changelog| InputShape { schema, changelog };
         build(&node, &[shape(left, self.changelogs[0]), shape(right, self.changelogs[1])], cx).unwrap()
     }
+}
+
+/// Both joins over the same two inputs: by rows and by columns.
+fn by_rows_and_by_columns() -> [Box<dyn Operator>; 2] {
+    let setup = Setup::append_only(JoinKind::Inner);
+    let inputs = [left(), right()].map(|schema| InputShape { schema, changelog: Changelog::Append });
+    let fields =
+        [left(), right()].iter().flat_map(|s| s.fields().iter().cloned().collect::<Vec<_>>()).collect::<Vec<_>>();
+    let node = Node {
+        id: OperatorId("join".into()),
+        label: "Join".into(),
+        op: Op::Union,
+        inputs: [0, 1].map(|node| Input { node, port: Port::Main, exchange: Exchange::Hash(vec![0]) }).to_vec(),
+        schema: Arc::new(Schema::new(fields)),
+        changelog: setup.output(),
+        time_column: None,
+    };
+    let plan = JoinPlan {
+        kind: JoinKind::Inner,
+        left_keys: &[0],
+        right_keys: &[0],
+        residual: None,
+        left_ttl: None,
+        right_ttl: None,
+    };
+    assert!(AppendJoin::applies(&plan, &node, &inputs));
+    [
+        Box::new(RegularJoin::new(&plan, &node, &inputs, &context()).unwrap()),
+        Box::new(AppendJoin::new(&plan, &node, &inputs, &context()).unwrap()),
+    ]
+}
+
+/// Numbers as rows, in batches of these sizes in turn.
+fn numbered(schema: &SchemaRef, keys: &[i32], sizes: &[usize]) -> Vec<Batch> {
+    let (mut out, mut at) = (vec![], 0);
+    for size in sizes.iter().cycle() {
+        let n = (*size).min(keys.len() - at);
+        if n == 0 {
+            return out;
+        }
+        let key: Int32Array = keys[at..at + n].iter().map(|k| (*k != 0).then_some(*k)).collect();
+        let value: Int32Array = (at..at + n).map(|v| Some(v as i32)).collect();
+        let columns: Vec<ArrayRef> = vec![Arc::new(key), Arc::new(value)];
+        out.push(Batch::append(RecordBatch::try_new(schema.clone(), columns).unwrap()));
+        at += n;
+    }
+    out
+}
+
+/// More rows than a chunk holds, in batches of one row and of thousands.
+#[test]
+fn columns_give_what_rows_give_across_chunks_and_restores() {
+    let keys: Vec<i32> = (0..70_000).map(|i| i * 7919 % 50_021).collect();
+    let mut results = vec![];
+    for (i, operator) in by_rows_and_by_columns().into_iter().enumerate() {
+        let mut harness = Harness::new(operator);
+        for batch in numbered(&left(), &keys, &[1, 3000, 17, 1, 1, 9000]) {
+            harness.push(0, batch);
+        }
+        harness.push(1, numbered(&right(), &keys[..100], &[100]).remove(0));
+        let full = harness.snapshot(1, Scope::Full);
+        assert_eq!(full.rows(), 70_000 - 2 + 100 - 1, "rows with a NULL key are not kept");
+        for batch in numbered(&right(), &keys[100..20_000], &[5, 5000]) {
+            harness.push(1, batch);
+        }
+        let delta = harness.snapshot(2, Scope::Delta { rotation: 3 });
+        let sixteenth = 70_000 / 16;
+        assert!((19_000 + sixteenth..20_500 + sixteenth).contains(&delta.rows()), "{}", delta.rows());
+        let mut output = harness.take();
+        // The snapshot of one is read by the other.
+        let mut other = Harness::new(by_rows_and_by_columns().into_iter().nth(1 - i).unwrap());
+        other.restore(&[&full, &delta], 0..128, 0);
+        assert_eq!(other.operator.stats().state_rows, harness.operator.stats().state_rows);
+        for batch in numbered(&left(), &keys[..3000], &[1000]) {
+            other.push(0, batch);
+        }
+        output.extend(other.take());
+        output.sort();
+        assert!(output.len() > 20_000);
+        results.push(output);
+    }
+    assert!(results[0] == results[1]);
 }
 
 fn left() -> SchemaRef {
@@ -188,16 +271,21 @@ fn keys_of_different_types_are_refused() {
 /// One row that meets 200 000, and one pair of 200 000 copies, come out in portions.
 #[test]
 fn an_exploding_join_is_drained_in_portions() {
-    for (text, distinct) in [("many", true), ("copies", false)] {
-        let mut operator = Setup::new(JoinKind::Inner).build();
+    for (text, distinct, setup) in [
+        ("many", true, Setup::new(JoinKind::Inner)),
+        ("copies", false, Setup::new(JoinKind::Inner)),
+        ("columns", true, Setup::append_only(JoinKind::Inner)),
+    ] {
+        let mut operator = setup.build();
+        let op = if setup.output() == Changelog::Append { "" } else { "+I | " };
         let n = 200_000;
         for from in (0..n).step_by(20_000) {
             let rows: Vec<String> =
-                (from..from + 20_000).map(|i| format!("+I | 1 | {}", if distinct { i } else { 0 })).collect();
+                (from..from + 20_000).map(|i| format!("{op}1 | {}", if distinct { i } else { 0 })).collect();
             operator.process(1, batch(&right(), &rows.join("\n"))).unwrap();
             assert!(operator.next_output().unwrap().is_none());
         }
-        operator.process(0, batch(&left(), "+I | 1 | 7")).unwrap();
+        operator.process(0, batch(&left(), &format!("{op}1 | 7"))).unwrap();
         let (mut rows, mut batches) = (0, 0);
         while let Some(out) = operator.next_output().unwrap() {
             assert!(out.len() <= crate::operator::MAX_OUTPUT_ROWS, "{text}: {}", out.len());

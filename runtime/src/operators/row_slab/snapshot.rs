@@ -236,6 +236,12 @@ fn encode(row: &Row, out: &mut Vec<u8>) {
     out.extend_from_slice(&row.bytes);
 }
 
+/// A row without counters, as [`encode`] would write it.
+pub(in crate::operators) fn put_plain(row: &[u8], out: &mut Vec<u8>) {
+    out.push(0);
+    out.extend_from_slice(row);
+}
+
 pub(super) fn decode(hash: u64, seq: u64, bytes: &[u8]) -> Result<Row, RowError> {
     const SHORT: RowError = RowError::Damaged("stored row is too short");
     let (&flags, mut rest) = bytes.split_first().ok_or(SHORT)?;
