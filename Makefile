@@ -22,7 +22,8 @@ build: check-tools ## Build `sluice` at full speed of rows, in the short build p
 	@cargo build --locked --quiet --profile quick $(PACKAGES)
 
 run: build ## Run examples/flights: event time, four statements, files and terminal; state in .sluice/
-	@$(TARGET)/quick/sluice run examples/flights/job.yaml --state .sluice/state --restore $(or $(RESTORE),none)
+	@rm -rf examples/flights/out .sluice/state
+	@$(TARGET)/quick/sluice run examples/flights/job.yaml --state .sluice/state
 	@echo "output is in examples/flights/out/: $$(ls examples/flights/out | tr '\n' ' ')"
 
 test: check-tools ## Everything that this machine can run

@@ -4,8 +4,11 @@ pub mod check;
 pub mod completions;
 pub mod exit;
 pub mod job;
+pub mod job_state;
 pub mod plan;
 pub mod run;
+pub mod savepoint;
+pub mod state;
 
 use clap::{Args, Parser, Subcommand};
 use exit::Exit;
@@ -32,6 +35,10 @@ pub enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
+    #[command(subcommand)]
+    Savepoint(savepoint::SavepointCommand),
+    #[command(subcommand)]
+    State(state::StateCommand),
     Completions(completions::CompletionsArgs),
 }
 
@@ -69,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
+        Command::Savepoint(command) => savepoint::savepoint(command),
+        Command::State(command) => state::state(command),
         Command::Completions(args) => completions::completions(&args),
     };
     match result {

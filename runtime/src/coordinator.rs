@@ -33,8 +33,8 @@ use sluice_core::id::Epoch;
 use sluice_core::journal::OperationId;
 use sluice_core::key_group::KeyGroups;
 use sluice_core::plan::Plan;
+use sluice_core::savepoint::RestoreSource;
 use sources::Sources;
-use start::RestoreChoice;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,9 @@ pub struct RunSpec {
     /// Relative paths of connectors.
     pub base_dir: PathBuf,
     pub store: Arc<dyn Store>,
-    pub restore: RestoreChoice,
+    pub restore: RestoreSource,
+    /// Of the store, for a savepoint that lies elsewhere.
+    pub state_options: Vec<(String, String)>,
     /// Goes on although state of the checkpoint has no operator any more.
     pub allow_dropped_state: bool,
     /// `None`: only when the run ends.

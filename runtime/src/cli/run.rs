@@ -4,7 +4,6 @@ use super::exit::Exit;
 use super::{JobArgs, StateArgs, block_on, job};
 use crate::clock::Clock;
 use crate::connectors::terminal::StandardTerminal;
-use crate::coordinator::start::{RestoreChoice, StartError};
 use crate::coordinator::{Delivery, Outcome, Request, RunError, RunSpec, Watch, run as run_job};
 use crate::job_file::JobFile;
 use crate::metrics::exposition::Exposition;
@@ -13,6 +12,7 @@ use crate::progress::{ProgressLine, Totals, thousands};
 use crate::store;
 use clap::Args;
 use sluice_core::plan::Plan;
+use sluice_core::savepoint::RestoreSource;
 use sluice_sql::duration_ms;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +36,8 @@ pub struct RunArgs {
     /// Threads that process rows. Default: workers × slots of the manifest, `SET 'parallelism.default'`, or 1.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     parallelism: Option<u32>,
-    /// Where to begin: `latest` (where the job stands), `none` (from nothing), or a savepoint's name.
+    /// Where to begin: `latest` (where the job stands), `none` (from nothing), a savepoint's name, or its
+    /// directory or URI.
     #[arg(long, value_name = "latest|none|SAVEPOINT", default_value = "latest")]
     restore: String,
     /// Go on although operators that held state are gone from the job.
@@ -59,7 +60,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 /// Where SQL text without a manifest keeps its state.
-const DEFAULT_STATE: &str = ".sluice/state";
+pub const DEFAULT_STATE: &str = ".sluice/state";
 
 pub fn run(args: RunArgs) -> Result<(), Exit> {
     let (file, planned) = job::load(&args.job)?;
@@ -101,11 +102,8 @@ fn spec(args: &RunArgs, file: &JobFile, plan: Plan) -> Result<(RunSpec, String),
         key_groups: Some(file.key_groups),
         base_dir: file.base_dir.clone(),
         store,
-        restore: match args.restore.as_str() {
-            "latest" => RestoreChoice::Latest,
-            "none" => RestoreChoice::Nothing,
-            name => return Err(Exit::invalid(format!("there is no savepoint '{name}'"))),
-        },
+        restore: RestoreSource::parse(&args.restore).map_err(Exit::invalid)?,
+        state_options: options,
         allow_dropped_state: args.allow_dropped_state,
         checkpoint_interval: Some(
             args.checkpoint_interval
@@ -232,10 +230,7 @@ fn report(
 /// Whose turn it is.
 fn classify(e: RunError, resume: &str) -> Exit {
     match e {
-        RunError::Start(StartError::DroppedState { .. } | StartError::Unclaimed { .. }) | RunError::Job(_) => {
-            Exit::state(e)
-        }
-        RunError::Start(_) | RunError::Store(_) | RunError::Journal(_) => Exit::state(e),
+        RunError::Job(_) | RunError::Start(_) | RunError::Store(_) | RunError::Journal(_) => Exit::state(e),
         RunError::Connector(_) | RunError::Deploy(_) => Exit::invalid(e),
         RunError::Settle(_) | RunError::Checkpoint(_) | RunError::Task { .. } | RunError::Panicked(_) => {
             Exit::failed(format!("{e}\nnothing committed is lost; when the cause is gone, go on with:\n  {resume}"))

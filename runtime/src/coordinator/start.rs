@@ -1,7 +1,7 @@
 //! From a job's name to a generation in the journal: finds the job, checks that its state fits the plan, and only then
 //! writes. Settles what an earlier run left unsettled before anything of this run begins.
 
-use super::assemble::{Identity, LastOutput};
+use super::assemble::{Identity, LastOutput, keeps_state};
 use super::checkpoint::Checkpoints;
 use super::sinks::Sinks;
 use super::sources::Sources;
@@ -11,28 +11,21 @@ use crate::clock::{random_hex, random_writer_id};
 use crate::connectors::ConnectorContext;
 use crate::deploy::Blueprint;
 use crate::journal::{JobJournal, Started, job, read_manifest, read_tail};
+use crate::savepoint::{self, RestorePoint, SavepointError};
 use crate::state::restore::Restore;
 use crate::state::writer::{SegmentOwner, SnapshotWriter};
 use crate::store::{lock, probe};
 use sluice_core::hash::HASH_ID;
-use sluice_core::id::{Epoch, JobUid, WriterId};
-use sluice_core::journal::{Expectation, ManifestRef, Restore as From, RunChoice, StartRequest, Tail};
-use sluice_core::manifest::Manifest;
+use sluice_core::id::{Epoch, JobUid, OperatorId, WriterId};
+use sluice_core::journal::{Expectation, Restore as From, RunChoice, StartRequest, Tail};
+use sluice_core::manifest::{Manifest, plan_operators};
 use sluice_core::paths::JobPaths;
 use sluice_core::plan::Plan;
+use sluice_core::savepoint::{DroppedState, RestoreSource, Unusable, check_usable, compare};
 use sluice_core::time::EventTime;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
-
-/// Where a run begins (`--restore`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RestoreChoice {
-    /// Where the job stands; from nothing if it never ran.
-    Latest,
-    /// From nothing, although there may be state.
-    Nothing,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -42,11 +35,12 @@ pub enum StartError {
         uids.len(), uids.iter().map(|u| u.0.as_str()).collect::<Vec<_>>().join(", ")
     )]
     Unclaimed { name: String, uids: Vec<JobUid> },
-    #[error(
-        "the job has changed and state would be lost: {}; accept that with --allow-dropped-state, or restore the statements",
-        dropped.join(", ")
-    )]
-    DroppedState { dropped: Vec<String> },
+    #[error(transparent)]
+    DroppedState(#[from] DroppedState),
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    #[error(transparent)]
+    Savepoint(#[from] SavepointError),
     #[error(transparent)]
     Lock(#[from] lock::LockError),
     #[error(transparent)]
@@ -62,7 +56,7 @@ pub enum Begin {
 /// A run that is in the journal and has nothing unsettled behind it.
 pub struct Beginning {
     journal: JobJournal,
-    manifest: Option<(ManifestRef, Manifest)>,
+    restored: Option<RestorePoint>,
     sinks: Sinks,
     sources: Sources,
     first_epoch: Epoch,
@@ -79,11 +73,11 @@ pub async fn start(spec: &RunSpec) -> Result<Begin, RunError> {
         probe::probe(&*spec.store, &paths, &random_hex()).await.map_err(StartError::from)?;
     }
     let (from, restored) = restore_point(spec, &paths, tail.as_ref()).await?;
-    if let Some((_, m)) = &restored {
-        if m.finished && spec.restore == RestoreChoice::Latest && is_settled(tail.as_ref()) {
+    if let Some(m) = restored.as_ref().map(|p| &p.manifest) {
+        if m.finished && spec.restore == RestoreSource::Latest && is_settled(tail.as_ref()) {
             return Ok(Begin::AlreadyFinished { epoch: m.epoch });
         }
-        check_dropped(&spec.plan, m, spec.allow_dropped_state)?;
+        check_state(spec, m, &uid)?;
     }
     let cx = ConnectorContext {
         clock: spec.clock.clone(),
@@ -92,7 +86,7 @@ pub async fn start(spec: &RunSpec) -> Result<Begin, RunError> {
         terminal: Arc::clone(&spec.terminal),
     };
     let sinks = Sinks::open(&spec.plan, &cx)?;
-    let mut sources = Sources::open(&spec.plan, &cx, restored.as_ref().map(|(_, m)| m))?;
+    let mut sources = Sources::open(&spec.plan, &cx, restored.as_ref().map(|p| &p.manifest))?;
     if restored.is_some() && spec.delivery == Delivery::AtMostOnce {
         sources.skip_to_end();
     }
@@ -101,7 +95,7 @@ pub async fn start(spec: &RunSpec) -> Result<Begin, RunError> {
     Ok(Begin::Run(Box::new(Beginning {
         first_epoch: started.first_epoch,
         journal: started.journal,
-        manifest: restored,
+        restored,
         sinks,
         sources,
         lock,
@@ -112,7 +106,7 @@ async fn job_uid(spec: &RunSpec) -> Result<JobUid, RunError> {
     let store = &*spec.store;
     match job::find(store, &spec.namespace, &spec.name).await? {
         job::Found::Job(uid) => Ok(uid),
-        job::Found::Unclaimed(uids) if spec.restore == RestoreChoice::Latest => {
+        job::Found::Unclaimed(uids) if spec.restore == RestoreSource::Latest => {
             Err(StartError::Unclaimed { name: spec.name.clone(), uids }.into())
         }
         job::Found::Nothing | job::Found::Unclaimed(_) => {
@@ -121,36 +115,37 @@ async fn job_uid(spec: &RunSpec) -> Result<JobUid, RunError> {
     }
 }
 
-/// The manifest to restore from, read before anything is written.
+/// Where to go on, read before anything is written.
 async fn restore_point(
     spec: &RunSpec,
     paths: &JobPaths,
     tail: Option<&Tail>,
-) -> Result<(From, Option<(ManifestRef, Manifest)>), RunError> {
-    match &spec.restore {
-        RestoreChoice::Nothing => Ok((From::Nothing, None)),
-        RestoreChoice::Latest => {
-            let Some(r) = tail.and_then(|t| t.summary().resume.clone()) else { return Ok((From::Latest, None)) };
-            let m = read_manifest(&*spec.store, paths, &r).await?;
-            Ok((From::Latest, Some((r, m))))
-        }
+) -> Result<(From, Option<RestorePoint>), StartError> {
+    let options = &spec.state_options;
+    if let Some(point) = savepoint::open_source(&spec.store, paths, &spec.restore, options).await? {
+        return Ok((From::Savepoint(point.reference.clone()), Some(point)));
     }
+    if spec.restore == RestoreSource::Nothing {
+        return Ok((From::Nothing, None));
+    }
+    Ok(match tail.and_then(|t| t.summary().resume.as_ref()) {
+        None => (From::Latest, None),
+        Some(r) => (From::Latest, Some(savepoint::open_reference(&spec.store, paths, r, options).await?)),
+    })
+}
+
+/// Whether the state can be spread over the plan's operators, without losing any that the user did not give up.
+fn check_state(spec: &RunSpec, manifest: &Manifest, job: &JobUid) -> Result<(), StartError> {
+    let key_groups = spec.key_groups.unwrap_or(manifest.key_groups);
+    check_usable(manifest, job, key_groups, HASH_ID)?;
+    let stateful: BTreeSet<&OperatorId> =
+        spec.plan.nodes.iter().filter(|n| keeps_state(&n.op)).map(|n| &n.id).collect();
+    let operators = plan_operators(&spec.plan, |id| stateful.contains(id));
+    Ok(compare(manifest, &operators).check(spec.allow_dropped_state)?)
 }
 
 fn is_settled(tail: Option<&Tail>) -> bool {
     tail.is_none_or(|t| t.summary().unsettled.is_empty())
-}
-
-/// State of operators that the plan no longer has.
-fn check_dropped(plan: &Plan, manifest: &Manifest, allow: bool) -> Result<(), StartError> {
-    let here = |id: &sluice_core::id::OperatorId| plan.nodes.iter().any(|n| n.id == *id);
-    let dropped: Vec<String> = manifest
-        .plan
-        .iter()
-        .filter(|o| o.stateful && !here(&o.id))
-        .map(|o| format!("'{}' ({})", o.label, o.id))
-        .collect();
-    if dropped.is_empty() || allow { Ok(()) } else { Err(StartError::DroppedState { dropped }) }
 }
 
 fn request(spec: &RunSpec, job: JobUid, writer: &WriterId, restore: From, sinks: &Sinks) -> StartRequest {
@@ -189,7 +184,7 @@ impl Beginning {
         let plan = &spec.plan;
         let summary = self.journal.summary();
         let key_groups = summary.key_groups;
-        let restored = self.manifest.as_ref();
+        let restored = self.restored.as_ref().map(|p| &p.manifest);
         let blueprint = Blueprint {
             plan,
             parallelism: spec.parallelism,
@@ -199,7 +194,7 @@ impl Beginning {
             allowed_lateness_ms: spec.allowed_lateness_ms,
             sources: &self.sources.open,
             sinks: &self.sinks.open,
-            watermarks: &watermarks(plan, restored.map(|(_, m)| m)),
+            watermarks: &watermarks(plan, restored),
         };
         let deployment = blueprint.build()?;
         let watched = Watch {
@@ -217,10 +212,8 @@ impl Beginning {
             parallelism: spec.parallelism as u32,
         };
         let restore = Arc::new(Restore {
-            store: Arc::clone(&spec.store),
             plan: Arc::clone(plan),
-            base: self.manifest.as_ref().map_or_else(String::new, |(r, _)| base(self.journal.paths(), r)),
-            manifest: self.manifest.as_ref().map(|(_, m)| m.clone()),
+            point: self.restored.clone(),
             key_groups,
             parallelism: spec.parallelism,
         });
@@ -241,7 +234,7 @@ impl Beginning {
             |_| prepare(Arc::clone(&restore)),
         )
         .map_err(threads)?;
-        let last_output = last_output(restored.map(|(_, m)| m));
+        let last_output = last_output(restored);
         let checkpoints = Checkpoints::new(
             self.journal,
             writer,
@@ -254,15 +247,6 @@ impl Beginning {
             &spec.clock,
         );
         Ok((workers, checkpoints, self.sources))
-    }
-}
-
-/// What segment paths of a manifest are relative to.
-fn base(paths: &JobPaths, manifest: &ManifestRef) -> String {
-    if manifest.savepoint {
-        manifest.path.rsplit_once('/').map_or_else(String::new, |(directory, _)| directory.to_owned())
-    } else {
-        paths.root().to_owned()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::StateBlock;
 use super::segment::{SegmentError, SegmentReader};
-use crate::store::Store;
+use crate::savepoint::RestorePoint;
 use crate::task::{Task, TaskError};
 use sluice_core::key_group::KeyGroups;
-use sluice_core::manifest::{Manifest, SegmentRef};
+use sluice_core::manifest::SegmentRef;
 use sluice_core::plan::Plan;
 use sluice_core::time::EventTime;
 use std::ops::Range;
@@ -24,12 +24,9 @@ pub enum RestoreError {
 
 /// What every task of a run restores from.
 pub struct Restore {
-    pub store: Arc<dyn Store>,
     pub plan: Arc<Plan>,
     /// `None`: a fresh start.
-    pub manifest: Option<Manifest>,
-    /// Segment paths are relative to this.
-    pub base: String,
+    pub point: Option<RestorePoint>,
     pub key_groups: KeyGroups,
     pub parallelism: usize,
 }
@@ -41,12 +38,16 @@ impl Restore {
         let nodes: Vec<usize> = task.chain_mut().links_mut().iter().map(|l| l.node).collect();
         for n in nodes {
             let node = &self.plan.nodes[n];
-            let state = self.manifest.as_ref().and_then(|m| m.operator(&node.id));
+            let point = self.point.as_ref();
+            let state = point.and_then(|p| Some((p, p.manifest.operator(&node.id)?)));
             let failed = |source| RestoreError::Operator { label: node.label.clone(), source };
-            for s in state.iter().flat_map(|s| &s.segments) {
-                self.segment(task, n, s, &groups).await?;
+            let mut watermark = EventTime::MIN;
+            if let Some((point, state)) = state {
+                for s in &state.segments {
+                    self.segment(point, task, n, s, &groups).await?;
+                }
+                watermark = state.watermarks.iter().min().copied().unwrap_or(watermark);
             }
-            let watermark = state.and_then(|s| s.watermarks.iter().min().copied()).unwrap_or(EventTime::MIN);
             task.chain_mut().restored(n, watermark).map_err(failed)?;
         }
         Ok(())
@@ -54,6 +55,7 @@ impl Restore {
 
     async fn segment(
         &self,
+        point: &RestorePoint,
         task: &mut Task,
         node: usize,
         segment: &SegmentRef,
@@ -62,8 +64,8 @@ impl Restore {
         if segment.key_groups.start >= groups.end || groups.start >= segment.key_groups.end {
             return Ok(());
         }
-        let path = format!("{}/{}", self.base, segment.path);
-        let reader = SegmentReader::open(&*self.store, &path, segment.length).await?;
+        let path = point.path(segment);
+        let reader = SegmentReader::open(&*point.store, &path, segment.length).await?;
         let footer = &reader.footer;
         if footer.operator != segment.operator || footer.epoch != segment.epoch || footer.key_groups != self.key_groups
         {
@@ -71,7 +73,7 @@ impl Restore {
             return Err(RestoreError::Other { path, message });
         }
         for run in reader.runs(groups) {
-            let bytes = reader.fetch(&*self.store, &run).await?;
+            let bytes = reader.fetch(&*point.store, &run).await?;
             for b in &run {
                 let mut block = reader.decode(&run, &bytes, b)?;
                 if b.groups.start < groups.start || b.groups.end > groups.end {
