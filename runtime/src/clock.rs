@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Wall-clock and monotonic time of one process. Cheap to clone.
+/// Wall-clock and monotonic time of one process, and the zone that its wall clock shows. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock {
+    source: Source,
+    zone: Arc<str>,
+}
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -19,17 +22,28 @@ enum Source {
 impl Clock {
     #[allow(clippy::disallowed_methods, reason = "this module provides time to all others")]
     pub fn system() -> Self {
-        Self(Source::System { origin: Instant::now() })
+        Self { source: Source::System { origin: Instant::now() }, zone: "UTC".into() }
     }
 
     /// A clock that moves only by [`Clock::set`]: processing-time windows in tests.
     pub fn manual(now: ProcTime) -> Self {
-        Self(Source::Manual(Arc::new(AtomicI64::new(now.0))))
+        Self { source: Source::Manual(Arc::new(AtomicI64::new(now.0))), zone: "UTC".into() }
+    }
+
+    /// The session's time zone (`table.local-time-zone`): what local times and TIMESTAMP_LTZ mean in expressions. It does not
+    /// change any instant.
+    pub fn in_zone(mut self, zone: &str) -> Self {
+        self.zone = zone.into();
+        self
+    }
+
+    pub fn zone(&self) -> &Arc<str> {
+        &self.zone
     }
 
     /// Moves a manual clock; a system clock is not affected.
     pub fn set(&self, now: ProcTime) {
-        if let Source::Manual(ms) = &self.0 {
+        if let Source::Manual(ms) = &self.source {
             ms.store(now.0, Ordering::Release);
         }
     }
@@ -37,7 +51,7 @@ impl Clock {
     /// Milliseconds since the Unix epoch.
     #[allow(clippy::disallowed_methods, reason = "this module provides time to all others")]
     pub fn now(&self) -> ProcTime {
-        match &self.0 {
+        match &self.source {
             Source::System { .. } => {
                 ProcTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
             }
@@ -48,7 +62,7 @@ impl Clock {
     /// Never goes back; only differences mean something.
     #[allow(clippy::disallowed_methods, reason = "this module provides time to all others")]
     pub fn elapsed(&self) -> Duration {
-        match &self.0 {
+        match &self.source {
             Source::System { origin } => origin.elapsed(),
             Source::Manual(ms) => Duration::from_millis(ms.load(Ordering::Acquire).max(0) as u64),
         }

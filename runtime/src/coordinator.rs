@@ -145,10 +145,13 @@ const DISCOVER_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a job until it finishes, fails or is asked to stop. `watch` gets the counters once the tasks exist.
 pub async fn run(
-    spec: RunSpec,
+    mut spec: RunSpec,
     requests: mpsc::Receiver<Request>,
     watch: watch::Sender<Watch>,
 ) -> Result<Outcome, RunError> {
+    if let Some(zone) = spec.plan.settings.get("table.local-time-zone") {
+        spec.clock = spec.clock.in_zone(zone);
+    }
     let started = match start::start(&spec).await? {
         start::Begin::AlreadyFinished { epoch } => return Ok(Outcome::AlreadyFinished { epoch }),
         start::Begin::Run(started) => *started,

@@ -28,8 +28,6 @@ mod url;
 mod wall;
 pub mod zone;
 
-pub use time_text::ZONED;
-
 use datafusion_expr::ScalarUDF;
 use definition::Function;
 use std::collections::HashMap;

@@ -31,6 +31,7 @@ pub(crate) fn rewrite(e: &mut Expr) {
         }
         Expr::Function(f) => {
             quote_unit(f);
+            plain_places(f);
             None
         }
         Expr::Interval(i) => {
@@ -81,6 +82,25 @@ fn quote_unit(f: &mut ast::Function) {
         && let Expr::Identifier(word) = unit
     {
         *unit = text(word.value.clone());
+    }
+}
+
+/// The number of places of `ROUND`, `TRUNCATE` and `TO_TIMESTAMP_LTZ` decides the type of the result: it must be a bare constant, without the cast
+/// that gives constants Flink's types.
+fn plain_places(f: &mut ast::Function) {
+    let name = f.name.to_string().to_ascii_uppercase();
+    if !matches!(name.as_str(), "ROUND" | "TRUNCATE" | "TRUNC" | "TO_TIMESTAMP_LTZ") {
+        return;
+    }
+    if let FunctionArguments::List(list) = &mut f.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(places))) = list.args.get_mut(1)
+    {
+        let number = if let Expr::UnaryOp { op: UnaryOperator::Minus, expr } = places { expr.as_mut() } else { places };
+        if let Expr::Cast { expr, .. } = number
+            && matches!(expr.as_ref(), Expr::Value(_))
+        {
+            *number = expr.as_ref().clone();
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use datafusion_common::ScalarValue;
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 use sluice_sql::functions::clock::ClockFunction;
+use sluice_sql::functions::zone::Zone;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -59,7 +60,12 @@ pub(super) struct ClockCall {
 
 impl ClockCall {
     pub fn evaluate(&self) -> Operand {
-        let ms = self.clock.now().0;
+        let now = self.clock.now().0;
+        let offset = Zone::parse(self.clock.zone()).unwrap_or(Zone::UTC).offset_at(now.div_euclid(1000));
+        let ms = match self.function {
+            ClockFunction::Instant | ClockFunction::UnixSeconds => now,
+            _ => now + offset * 1000,
+        };
         let array: ArrayRef = match self.function {
             ClockFunction::Instant | ClockFunction::LocalTimestamp => {
                 Arc::new(TimestampMillisecondArray::from(vec![ms]).with_timezone_opt(zone(&self.data_type)))

@@ -13,6 +13,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, StringArray, StringBuilder, StructArray,
     new_null_array,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use std::sync::Arc;
 
@@ -93,7 +94,8 @@ impl Cast {
             return Err(self.failed("the value is not an array"));
         };
         let values = item.apply(list.values())?;
-        let list = ListArray::try_new(field.clone(), list.offsets().clone(), values, list.nulls().cloned());
+        let nulls = if self.tolerant { failed_lists(list, &values) } else { list.nulls().cloned() };
+        let list = ListArray::try_new(field.clone(), list.offsets().clone(), values, nulls);
         Ok(Arc::new(list.map_err(OperatorError::Output)?))
     }
 
@@ -118,6 +120,16 @@ impl Cast {
         let map = MapArray::try_new(field.clone(), map.offsets().clone(), entries, map.nulls().cloned(), *sorted);
         Ok(Arc::new(map.map_err(OperatorError::Output)?))
     }
+}
+
+/// `TRY_CAST` of an array is NULL as a whole if one item is lost.
+fn failed_lists(list: &ListArray, values: &ArrayRef) -> Option<NullBuffer> {
+    let items = list.values();
+    let kept = |row: usize| {
+        let (from, to) = (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize);
+        list.is_valid(row) && (from..to).all(|i| items.is_null(i) || values.is_valid(i))
+    };
+    Some(NullBuffer::from((0..list.len()).map(kept).collect::<Vec<_>>())).filter(|n| n.null_count() > 0)
 }
 
 fn kind(from: &DataType, to: &DataType, tolerant: bool) -> Result<Option<Kind>, ExprError> {

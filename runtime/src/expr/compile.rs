@@ -23,7 +23,10 @@ use std::sync::Arc;
 type Compiled = Result<(Node, DataType), ExprError>;
 
 pub(super) fn compile(expr: &Expr, input: &SchemaRef, clock: &Clock) -> Compiled {
-    Compiler { input, clock, config: Arc::new(ConfigOptions::default()) }.compile(expr)
+    let mut config = ConfigOptions::default();
+    let zone = Some(clock.zone().clone()).filter(|z| !z.is_empty() && z.as_ref() != "UTC");
+    config.execution.time_zone = zone.as_deref().map(str::to_owned);
+    Compiler { input, clock, zone, config: Arc::new(config) }.compile(expr)
 }
 
 fn refused(what: impl Into<String>, message: impl Into<String>) -> ExprError {
@@ -33,6 +36,8 @@ fn refused(what: impl Into<String>, message: impl Into<String>) -> ExprError {
 struct Compiler<'a> {
     input: &'a SchemaRef,
     clock: &'a Clock,
+    /// The session's, unless it is UTC.
+    zone: Option<Arc<str>>,
     config: Arc<ConfigOptions>,
 }
 
@@ -179,8 +184,32 @@ impl Compiler<'_> {
         Ok(self.compile(&if negated { Expr::Not(Box::new(any)) } else { any })?.0)
     }
 
+    /// TIMESTAMP_LTZ is stored in UTC; what looks at its wall clock gets it in the session's zone.
+    fn localized(&self, node: Node, data_type: DataType) -> Compiled {
+        match (&self.zone, &data_type) {
+            (Some(zone), DataType::Timestamp(unit, Some(_))) => {
+                let local = DataType::Timestamp(*unit, Some(zone.clone()));
+                let cast = Cast::new(&data_type, &local, false)?;
+                Ok((Node::Cast(Box::new(node), cast), local))
+            }
+            _ => Ok((node, data_type)),
+        }
+    }
+
     fn cast(&self, expr: &Expr, to: &DataType, tolerant: bool) -> Compiled {
         let (node, from) = self.compile(expr)?;
+        if from == *to {
+            return Ok((node, from));
+        }
+        let (node, from) = self.localized(node, from)?;
+        if let (Some(zone), DataType::Timestamp(unit, Some(stored))) = (&self.zone, to)
+            && stored != zone
+        {
+            let local = DataType::Timestamp(*unit, Some(zone.clone()));
+            let node =
+                if from == local { node } else { Node::Cast(Box::new(node), Cast::new(&from, &local, tolerant)?) };
+            return Ok((Node::Cast(Box::new(node), Cast::new(&local, to, tolerant)?), to.clone()));
+        }
         // A planner that declares its own scale wraps the operator in a cast: compute with that scale, and round once.
         if let (Node::Arithmetic(arithmetic), DataType::Decimal128(..)) = (&node, &from)
             && matches!(to, DataType::Decimal128(..))
@@ -244,6 +273,7 @@ impl Compiler<'_> {
         let mut arg_fields = vec![];
         for arg in args {
             let (node, arg_type) = self.compile(arg)?;
+            let (node, arg_type) = self.localized(node, arg_type)?;
             nodes.push(node);
             arg_fields.push(Arc::new(Field::new("arg", arg_type, true)));
         }

@@ -55,7 +55,7 @@ impl DatePattern {
                 }
                 'a'..='z' | 'A'..='Z' => {
                     let count = chars[i..].iter().take_while(|x| **x == c).count();
-                    if !"GyuYMLdDHhKkmsSnNEecaQqwWzZXxVO".contains(c) {
+                    if !"GyuYMLdDHhKkmsSnNAEecaQqwWzZXxVO".contains(c) {
                         return Err(format!("the date pattern '{pattern}' has the unknown letter '{c}'"));
                     }
                     tokens.push(Token::Field(c, count));
@@ -159,6 +159,7 @@ fn write_field(out: &mut String, letter: char, count: usize, t: Wall, zone: Opti
         's' => number(second % 60),
         'n' => number(t.nanos % 1_000_000_000),
         'N' => number(t.nanos),
+        'A' => number(t.nanos / 1_000_000),
         'S' => {
             let fraction = format!("{:09}", t.nanos % 1_000_000_000);
             out.push_str(&fraction[..count.min(9)]);
@@ -251,6 +252,9 @@ impl Fields {
             let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(self.nanos);
             return Wall { days, nanos: 0 }.add_nanos(nanos);
         }
+        // 24:00:00 is the midnight that ends the day.
+        let (hour, next_day) =
+            if hour == 24 && (self.minute, self.second, self.nanos) == (0, 0, 0) { (0, 1) } else { (hour, 0) };
         if !(0..24).contains(&hour) || !(0..60).contains(&self.minute) || !(0..60).contains(&self.second) {
             return None;
         }
@@ -265,6 +269,7 @@ impl Fields {
             let month = month as u32;
             days_from_civil(year, month, (day as u32).min(days_in_month(year, month)))
         };
+        let days = days + next_day;
         Some(Wall { days, nanos: (hour * 3600 + self.minute * 60 + self.second) * 1_000_000_000 + self.nanos })
     }
 }
@@ -370,7 +375,7 @@ fn read_field<'a>(
         'S' if lenient => fields.nanos = v.checked_mul(1_000_000)?,
         'S' => fields.nanos = v * 10i64.checked_pow(u32::try_from(9usize.checked_sub(width)?).ok()?)?,
         'n' => fields.nanos = v,
-        'Q' | 'q' | 'w' | 'W' | 'e' | 'c' | 'N' => {}
+        'Q' | 'q' | 'w' | 'W' | 'e' | 'c' | 'N' | 'A' => {}
         _ => return None,
     }
     Some(rest)
@@ -412,7 +417,8 @@ mod tests {
             ("yyyy-MM-dd", "2020-2-9", None),
             ("yyyy-MM-dd", "2020-13-01", None),
             ("yyyy-MM-dd", "2020-04-31", Some("2020-04-30 00:00:00.000")),
-            ("HH:mm", "24:00", None),
+            ("HH:mm", "24:00", Some("1970-01-02 00:00:00.000")),
+            ("HH:mm", "24:01", None),
         ] {
             assert_eq!(read(pattern, text).as_deref(), want, "{pattern} {text}");
         }

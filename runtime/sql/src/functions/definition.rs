@@ -3,6 +3,7 @@
 //! Everything that DataFusion wants around it (signature, coercion, scalars against arrays) is done here once. Arguments are
 //! coerced by the planner as the parameters say; a wrong argument is refused while planning, with the position and the type.
 
+use super::zone::Zone;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Int64Array,
     PrimitiveArray, PrimitiveBuilder, StringArray, StringBuilder, UInt32Array, new_null_array,
@@ -228,6 +229,7 @@ impl ScalarUDFImpl for Udf {
             args: args.args.iter().map(Arg::new).collect::<Result<_>>()?,
             rows,
             returns: args.return_field.data_type().clone(),
+            zone: super::wall::zone_of(args.config_options.execution.time_zone.as_deref()),
         };
         let array = (self.function.eval)(&call)?;
         if constant {
@@ -273,6 +275,8 @@ pub struct Call {
     pub args: Vec<Arg>,
     pub rows: usize,
     pub returns: DataType,
+    /// The session's.
+    pub zone: Zone,
 }
 
 /// Typed access to one argument, by row.

@@ -195,6 +195,7 @@ fn shorten(call: &Call, half_up: bool) -> Result<ArrayRef> {
             args: vec![kept, call.args[1].clone()],
             rows: call.rows,
             returns: call.returns.clone(),
+            zone: call.zone,
         };
         return shorten_known(&inner, |row| places.get(row).unwrap_or(0), half_up);
     }
@@ -302,7 +303,8 @@ fn modulo(call: &Call) -> Result<ArrayRef> {
     if matches!(call.returns, DataType::Decimal128(..)) {
         return call.collect::<Decimal128Type>(remainder);
     }
-    let long = Call { returns: DataType::Int64, function: call.function, args: vec![], rows: call.rows };
+    let long =
+        Call { returns: DataType::Int64, function: call.function, args: vec![], rows: call.rows, zone: call.zone };
     let out = long.collect::<Int64Type>(|row| Ok(remainder(row)?.map(|v| v as i64)))?;
     Ok(arrow::compute::cast(&out, &call.returns)?)
 }

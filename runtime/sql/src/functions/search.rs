@@ -243,7 +243,8 @@ fn similar_pattern(pattern: &str, escape: Option<char>) -> String {
             _ if in_class => out.push(c),
             '%' => out.push_str(".*"),
             '_' => out.push('.'),
-            '.' | '^' | '$' | '\\' => out.push_str(&regex::escape(&c.to_string())),
+            // A dot matches any character: Flink does not take it literally.
+            '^' | '$' | '\\' => out.push_str(&regex::escape(&c.to_string())),
             _ => out.push(c),
         }
     }

@@ -57,17 +57,13 @@ fn lower(call: &Call) -> Result<ArrayRef> {
     map(call, |v, out| out.push_str(&v.to_lowercase()))
 }
 
-/// Words are runs of letters and digits.
+/// Words are runs of ASCII letters and digits; everything else stays as it is and ends a word.
 fn initcap(call: &Call) -> Result<ArrayRef> {
     map(call, |v, out| {
         let mut start = true;
         for c in v.chars() {
-            if start {
-                out.extend(c.to_uppercase())
-            } else {
-                out.extend(c.to_lowercase())
-            }
-            start = !c.is_alphanumeric();
+            out.push(if start { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() });
+            start = !c.is_ascii_alphanumeric();
         }
     })
 }
@@ -127,11 +123,13 @@ fn replace(call: &Call) -> Result<ArrayRef> {
     })
 }
 
-/// Each character of `from` becomes the one at its place in `to`, or goes away; the first mention counts.
+/// Each character of `from` becomes the one at its place in `to`, or goes away; the first mention counts. NULL for either is
+/// the empty text.
 fn translate(call: &Call) -> Result<ArrayRef> {
     let (s, from, to) = (call.texts(0)?, call.texts(1)?, call.texts(2)?);
     call.collect_text(|row, out| {
-        let (Some(s), Some(from), Some(to)) = (s.get(row), from.get(row), to.get(row)) else { return Ok(false) };
+        let Some(s) = s.get(row) else { return Ok(false) };
+        let (from, to) = (from.get(row).unwrap_or_default(), to.get(row).unwrap_or_default());
         for c in s.chars() {
             match from.chars().position(|f| f == c) {
                 None => out.push(c),

@@ -60,6 +60,8 @@ pub fn parse_timestamp(text: &str) -> Option<WallTime> {
         None => (text, None),
     };
     let nanos = match clock {
+        // The midnight that ends the day.
+        Some("24:00:00") => 86_400_000_000_000,
         Some(c) if c.matches(':').count() == 2 => parse_time(c)?,
         Some(_) => return None,
         None => 0,

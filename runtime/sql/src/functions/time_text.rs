@@ -1,8 +1,8 @@
 //! Between times and text, and between times and seconds.
 //!
 //! `DATE_FORMAT`, `TO_TIMESTAMP` read and write as `DateTimeFormatter`; `UNIX_TIMESTAMP`, `FROM_UNIXTIME`, `CONVERT_TZ` and
-//! `TO_DATE` with a format as the older `SimpleDateFormat`, which rolls over what is beyond the calendar. The session zone is
-//! an optional last argument (see [`ZONED`]): the planner adds it, so that a plan says what it means.
+//! `TO_DATE` with a format as the older `SimpleDateFormat`, which rolls over what is beyond the calendar. Local times are those
+//! of the session's zone.
 
 use super::date_pattern::DatePattern;
 use super::definition::Param::{Any, Long, Temporal, Text};
@@ -13,26 +13,22 @@ use super::zone::Zone;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
-use datafusion_common::{DataFusionError, Result, exec_err};
+use datafusion_common::{DataFusionError, Result, ScalarValue, exec_err};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Functions whose meaning depends on the session's time zone, with the place of the argument that says it. The planner fills
-/// missing optional arguments before it with NULL.
-pub const ZONED: &[(&str, usize)] = &[("from_unixtime", 2), ("unix_timestamp", 2), ("to_timestamp_ltz", 2)];
-
 pub(super) fn functions() -> Vec<Function> {
     let text = || Returns::Type(DataType::Utf8);
-    let millis = |zone: Option<&str>| Returns::Type(DataType::Timestamp(TimeUnit::Millisecond, zone.map(Into::into)));
+    let millis = Returns::Type(DataType::Timestamp(TimeUnit::Millisecond, None));
     vec![
         Function::new("date_format", &[Temporal, Text], text(), date_format),
         Function::new("to_date", &[Text, Text], Returns::Type(DataType::Date32), to_date).optional(1),
-        Function::new("to_timestamp", &[Text, Text], millis(None), to_timestamp).optional(1),
-        Function::new("to_timestamp_ltz", &[Any, Any, Text], millis(Some("UTC")), to_timestamp_ltz).optional(2),
+        Function::new("to_timestamp", &[Text, Text], millis, to_timestamp).optional(1),
+        Function::new("to_timestamp_ltz", &[Any, Any, Text], Returns::Computed(ltz_type), to_timestamp_ltz).optional(2),
         Function::new("unix_timestamp", &[Text, Text, Text], Returns::Type(DataType::Int64), unix_timestamp)
             .optional(3),
-        Function::new("from_unixtime", &[Long, Text, Text], text(), from_unixtime).optional(2),
+        Function::new("from_unixtime", &[Long, Text], text(), from_unixtime).optional(1),
         Function::new("convert_tz", &[Text, Text, Text], text(), convert_tz),
     ]
 }
@@ -65,13 +61,13 @@ fn optional<'a>(arg: Option<&Texts<'a>>, row: usize, default: &'a str) -> Option
     arg.map_or(Some(default), |a| a.get(row))
 }
 
-/// The session zone; UTC where the planner gave none.
-fn session_zone(call: &Call, i: usize) -> Result<Zone> {
+/// The zone of an argument; the session's if there is none.
+fn zone_argument(call: &Call, i: usize) -> Result<Zone> {
     if !call.has(i) {
-        return Ok(Zone::UTC);
+        return Ok(call.zone);
     }
     match call.texts(i)?.get(0) {
-        None => Ok(Zone::UTC),
+        None => Ok(call.zone),
         Some(name) => match Zone::parse(name) {
             Some(zone) => Ok(zone),
             None => exec_err!("'{name}' is not a time zone; such as UTC, Europe/Berlin, +02:00"),
@@ -110,7 +106,8 @@ fn default_timestamp(text: &str) -> Option<Wall> {
 fn timestamp(text: &str, format: Option<&str>) -> Result<Option<Wall>> {
     Ok(match format {
         None => default_timestamp(text),
-        Some(format) => pattern(format)?.read(text, false),
+        // What does not fit is tried in the form of a cast: `2020-2-9` with `yyyy-MM-dd`.
+        Some(format) => pattern(format)?.read(text, false).or_else(|| default_timestamp(text.trim())),
     })
 }
 
@@ -129,14 +126,29 @@ fn to_timestamp(call: &Call) -> Result<ArrayRef> {
     })
 }
 
-/// Of a number: seconds (precision 0) or milliseconds (3, and if left out). Of a text: with a format and a zone.
+/// TIMESTAMP_LTZ(3), or finer where a constant precision says so.
+fn ltz_type(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<DataType> {
+    let precision = match constants.get(1) {
+        Some(Some(v)) => v.cast_to(&DataType::Int64).ok(),
+        _ => None,
+    };
+    let unit = match precision {
+        Some(ScalarValue::Int64(Some(4..=6))) => TimeUnit::Microsecond,
+        Some(ScalarValue::Int64(Some(7..=9))) => TimeUnit::Nanosecond,
+        _ => TimeUnit::Millisecond,
+    };
+    Ok(DataType::Timestamp(unit, Some("UTC".into())))
+}
+
+/// Of a number: its precision says the unit, seconds (0) to nanoseconds (9); milliseconds (3) if left out. Of a text: with a
+/// format and a zone.
 fn to_timestamp_ltz(call: &Call) -> Result<ArrayRef> {
     let (array, constant) = call.arg_array(0)?;
     if *array.data_type() == DataType::Utf8 {
         let texts = call.texts(0)?;
         let typed = call.has(1) && *call.args[1].array.data_type() == DataType::Utf8;
         let formats = if typed { Some(call.texts(1)?) } else { None };
-        let zone = session_zone(call, 2)?;
+        let zone = zone_argument(call, 2)?;
         return collect(call, |row| {
             let Some(text) = texts.get(row) else { return Ok(None) };
             let local = timestamp(text, formats.as_ref().and_then(|f| f.get(row)))?;
@@ -152,27 +164,22 @@ fn to_timestamp_ltz(call: &Call) -> Result<ArrayRef> {
     let doubles = if whole { None } else { Some(cast(array, &DataType::Float64)?) };
     collect(call, |row| {
         let i = if constant { 0 } else { row };
-        // A typed NULL as second argument stands for "left out" (see ZONED).
-        let precision = precision.as_ref().and_then(|p| p.get(row)).unwrap_or(3);
-        let to_millis = match precision {
-            0 => 1000,
-            3 => 1,
-            other => {
-                return exec_err!("TO_TIMESTAMP_LTZ takes the precision 0 (seconds) or 3 (milliseconds), got {other}");
-            }
-        };
+        let Some(precision) = precision.as_ref().map_or(Some(3), |p| p.get(row)) else { return Ok(None) };
         if array.is_null(i) {
             return Ok(None);
         }
-        let ms = match (&longs, &doubles) {
-            (Some(v), _) => v.as_primitive::<Int64Type>().value(i).checked_mul(to_millis),
-            (None, Some(v)) => Some((v.as_primitive::<Float64Type>().value(i) * to_millis as f64) as i64),
-            (None, None) => None,
+        let Some(per_second) = u32::try_from(precision).ok().filter(|p| *p <= 9).map(|p| 10i64.pow(p)) else {
+            return exec_err!(
+                "TO_TIMESTAMP_LTZ takes a precision from 0 (seconds) to 9 (nanoseconds), got {precision}"
+            );
         };
-        match ms {
-            Some(ms) => Ok(Some(Wall::from_seconds(ms.div_euclid(1000), (ms.rem_euclid(1000) * 1_000_000) as u32))),
-            None => exec_err!("TO_TIMESTAMP_LTZ: the number is out of range"),
-        }
+        let v = match (&longs, &doubles) {
+            (Some(v), _) => v.as_primitive::<Int64Type>().value(i),
+            (None, Some(v)) => v.as_primitive::<Float64Type>().value(i) as i64,
+            (None, None) => return Ok(None),
+        };
+        let nanos = v.rem_euclid(per_second) * (1_000_000_000 / per_second);
+        Ok(Some(Wall::from_seconds(v.div_euclid(per_second), nanos as u32)))
     })
 }
 
@@ -182,15 +189,10 @@ const NO_TIME: i64 = i64::MIN;
 fn unix_timestamp(call: &Call) -> Result<ArrayRef> {
     let texts = call.texts(0)?;
     let formats = if call.has(1) { Some(call.texts(1)?) } else { None };
-    let zone = session_zone(call, 2)?;
-    let zoned = call.has(2);
+    let zone = call.zone;
     call.collect::<Int64Type>(|row| {
         let Some(text) = texts.get(row) else { return Ok(None) };
-        let format = match optional(formats.as_ref(), row, DEFAULT_PATTERN) {
-            Some(f) => f,
-            None if zoned => DEFAULT_PATTERN,
-            None => return Ok(None),
-        };
+        let Some(format) = optional(formats.as_ref(), row, DEFAULT_PATTERN) else { return Ok(None) };
         let local = pattern(format)?.read(text, true);
         Ok(Some(local.map_or(NO_TIME, |t| zone.to_utc_late(t.seconds()))))
     })
@@ -199,28 +201,23 @@ fn unix_timestamp(call: &Call) -> Result<ArrayRef> {
 fn from_unixtime(call: &Call) -> Result<ArrayRef> {
     let seconds = call.longs(0)?;
     let formats = if call.has(1) { Some(call.texts(1)?) } else { None };
-    let zone = session_zone(call, 2)?;
-    let zoned = call.has(2);
+    let zone = call.zone;
     call.collect_text(|row, out| {
         let Some(seconds) = seconds.get(row) else { return Ok(false) };
-        let format = match optional(formats.as_ref(), row, DEFAULT_PATTERN) {
-            Some(f) => f,
-            None if zoned => DEFAULT_PATTERN,
-            None => return Ok(false),
-        };
+        let Some(format) = optional(formats.as_ref(), row, DEFAULT_PATTERN) else { return Ok(false) };
         let local = Wall::from_seconds(seconds + zone.offset_at(seconds), 0);
         pattern(format)?.format(out, local, None).map_err(DataFusionError::Execution)?;
         Ok(true)
     })
 }
 
-/// Zones that do not exist are UTC, as in Java's `TimeZone`; NULL for a text that is no time.
+/// Zones that do not exist are UTC, and so are bare offsets, as in Java's `TimeZone` (which takes `GMT+02:00`); NULL for a text that is no time.
 fn convert_tz(call: &Call) -> Result<ArrayRef> {
     let (texts, from, to) = (call.texts(0)?, call.texts(1)?, call.texts(2)?);
     let format = pattern(DEFAULT_PATTERN)?;
     call.collect_text(|row, out| {
         let (Some(text), Some(from), Some(to)) = (texts.get(row), from.get(row), to.get(row)) else { return Ok(false) };
-        let zone = |name: &str| Zone::parse(name).unwrap_or(Zone::UTC);
+        let zone = |name: &str| Zone::parse(name).filter(|_| !name.starts_with(['+', '-'])).unwrap_or(Zone::UTC);
         let Some(local) = format.read(text, true) else { return Ok(false) };
         let utc = zone(from).to_utc_late(local.seconds());
         let there = Wall::from_seconds(utc + zone(to).offset_at(utc), 0);

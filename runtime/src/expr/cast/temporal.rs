@@ -10,8 +10,17 @@ use sluice_sql::functions::zone::Zone;
 
 const DAY_NANOS: i128 = 86_400_000_000_000;
 
-/// Nanoseconds on the wall since 1970-01-01 00:00, between the types.
+/// Nanoseconds on the wall since 1970-01-01 00:00, between the types. Between two zones the instant stays.
 pub(super) fn convert(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
+    if let (DataType::Timestamp(a, Some(_)), DataType::Timestamp(b, Some(_))) = (array.data_type(), to) {
+        let utc = |unit| DataType::Timestamp(unit, None);
+        let plain = arrow::array::make_array(
+            array.to_data().into_builder().data_type(utc(*a)).build().map_err(|e| e.to_string())?,
+        );
+        let scaled = if a == b { plain } else { convert(&plain, &utc(*b))? };
+        let zoned = scaled.to_data().into_builder().data_type(to.clone()).build().map_err(|e| e.to_string())?;
+        return Ok(arrow::array::make_array(zoned));
+    }
     let mut out: Vec<Option<i64>> = Vec::with_capacity(array.len());
     for row in 0..array.len() {
         if array.is_null(row) {
