@@ -33,15 +33,17 @@ pub(super) fn wanted(scope: Scope, hash: u64) -> bool {
 
 /// Whether any hash of `depth` bits' prefix `start` (in place, the lower bits zero) is [`wanted`].
 pub(super) fn wanted_any(scope: Scope, start: u64, depth: u32) -> bool {
-    let Scope::Delta { rotation } = scope else { return true };
-    let top = 64 - ROTATION_SHIFT;
-    if depth >= top {
-        return wanted(scope, start);
-    }
+    let rotation = match scope {
+        Scope::Full => return true,
+        // No sixteenth is due.
+        Scope::Delta { rotation } if rotation > 15 => return false,
+        Scope::Delta { rotation } => u64::from(rotation),
+    };
     // Bits of the rotation that the prefix fixes.
-    let fixed = depth.saturating_sub(top - 4);
+    let above = 64 - ROTATION_SHIFT - 4;
+    let fixed = depth.saturating_sub(above).min(4);
     let mask = (0xF0 >> fixed) & 0xF;
-    (start >> ROTATION_SHIFT & 15) & mask == u64::from(rotation) & mask
+    (start >> ROTATION_SHIFT & 15) & mask == rotation & mask
 }
 
 /// Which dirty bit is which, between two barriers.
@@ -172,7 +174,7 @@ mod tests {
         }
 
         #[test]
-        fn a_prefix_is_wanted_if_one_of_its_hashes_is(hash: u64, depth in 0u32..21, rotation in 0u8..16) {
+        fn a_prefix_is_wanted_if_one_of_its_hashes_is(hash: u64, depth in 0u32..21, rotation in 0u8..18) {
             let start = if depth == 0 { 0 } else { hash >> (64 - depth) << (64 - depth) };
             let scope = Scope::Delta { rotation };
             let some = (0..16u64).any(|r| {

@@ -288,54 +288,50 @@ impl WordTable {
 
     /// All rows of a block; keys must start with this table's prefix.
     pub fn restore(&mut self, block: &StateBlock) -> Result<(), RowError> {
-        for i in 0..block.len() {
-            self.restore_row(block, i)?;
-        }
-        Ok(())
+        (0..block.len()).try_for_each(|i| self.restore_row(block, i))
     }
 
     /// Row `i` of a block: an operator with a table per window looks at the prefix first.
     pub fn restore_row(&mut self, block: &StateBlock, i: usize) -> Result<(), RowError> {
         let key = block.keys.row(i).strip_prefix(&self.prefix[..]);
         let key = key.ok_or(RowError::Damaged("its key has another prefix"))?;
-        let hash = block.hashes[i];
-        let mut words = Vec::new();
-        let key = match self.keys {
-            Keys::Bytes { .. } => WordKey::Bytes(key),
-            Keys::Words(n) => {
-                words.extend(to_words(key, n)?);
-                WordKey::Words(&words)
-            }
-        };
+        let head = self.head();
+        if matches!(self.keys, Keys::Words(n) if n * 8 != key.len()) {
+            return Err(RowError::Damaged("its key has another number of words"));
+        }
         if block.deleted[i] {
-            if let Some(at) = self.find(hash, key) {
-                let handle = self.slots.words(at).first().copied();
-                self.slots.forget(at);
-                self.keys.release(handle);
-            }
+            self.forget(block.hashes[i], key);
             return Ok(());
         }
-        let state: Vec<u64> = to_words(block.values.row(i), self.state_words)?.collect();
-        let kind = &self.keys;
-        let (at, fresh) = self.slots.restore(hash, |w| kind.holds(w, key));
-        let head = self.head();
-        if fresh {
-            match key {
-                WordKey::Words(w) => self.slots.words_mut(at)[..head].copy_from_slice(w),
-                WordKey::Bytes(k) => self.slots.words_mut(at)[0] = self.keys.keep(k),
-            }
+        let (state, rest) = block.values.row(i).as_chunks::<8>();
+        if state.len() != self.state_words || !rest.is_empty() {
+            return Err(RowError::Damaged("its state has another number of words"));
         }
-        self.slots.words_mut(at)[head..].copy_from_slice(&state);
+        let kind = &self.keys;
+        let (at, fresh) = self.slots.restore(block.hashes[i], |w| kind.holds_bytes(w, key));
+        let handle = if fresh { self.keys.keep(key) } else { 0 };
+        let words = self.slots.words_mut(at);
+        match self.keys {
+            Keys::Words(_) => put_le(&mut words[..head], key.as_chunks().0),
+            Keys::Bytes { .. } if fresh => words[0] = handle,
+            Keys::Bytes { .. } => {}
+        }
+        put_le(&mut words[head..], state);
         Ok(())
+    }
+
+    /// A tombstone of a snapshot.
+    fn forget(&mut self, hash: u64, key: &[u8]) {
+        if let Some(at) = self.slots.find(hash, |w| self.keys.holds_bytes(w, key)) {
+            let handle = self.slots.words(at).first().copied();
+            self.slots.forget(at);
+            self.keys.release(handle);
+        }
     }
 }
 
-fn to_words(bytes: &[u8], n: usize) -> Result<impl Iterator<Item = u64> + '_, RowError> {
-    let (words, rest) = bytes.as_chunks::<8>();
-    if words.len() != n || !rest.is_empty() {
-        return Err(RowError::Damaged("it has another number of words"));
-    }
-    Ok(words.iter().map(|w| u64::from_le_bytes(*w)))
+fn put_le(words: &mut [u64], bytes: &[[u8; 8]]) {
+    words.iter_mut().zip(bytes).for_each(|(w, b)| *w = u64::from_le_bytes(*b));
 }
 
 impl Keys {
@@ -345,6 +341,15 @@ impl Keys {
             (Self::Words(n), WordKey::Words(k)) => words[..*n] == *k,
             (Self::Bytes { slab, .. }, WordKey::Bytes(k)) => slab.get(words[0]).bytes() == k,
             _ => false,
+        }
+    }
+
+    /// [`Keys::holds`] for a key as snapshots hold it.
+    #[inline]
+    fn holds_bytes(&self, words: &[u64], key: &[u8]) -> bool {
+        match self {
+            Self::Words(n) => words[..*n].iter().zip(key.as_chunks().0).all(|(w, b)| *w == u64::from_le_bytes(*b)),
+            Self::Bytes { slab, .. } => slab.get(words[0]).bytes() == key,
         }
     }
 
