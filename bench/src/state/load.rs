@@ -28,7 +28,10 @@ impl Batches {
             x
         };
         let rows = BATCH * batches;
-        Self { keys: (0..rows).map(|_| random() % keys).collect(), values: (0..rows).map(|i| i as u64 & 1023).collect() }
+        Self {
+            keys: (0..rows).map(|_| random() % keys).collect(),
+            values: (0..rows).map(|i| i as u64 & 1023).collect(),
+        }
     }
 
     pub fn rows(&self) -> u64 {

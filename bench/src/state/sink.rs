@@ -98,9 +98,9 @@ impl FileSink {
 impl StateSink for FileSink {
     fn try_send(&mut self, block: StateBlock) -> Result<(), StateBlock> {
         match self.blocks.as_ref().map(|b| b.try_send(Message::Block(block))) {
-            Some(Err(TrySendError::Full(Message::Block(block)) | TrySendError::Disconnected(Message::Block(block)))) => {
-                Err(block)
-            }
+            Some(Err(
+                TrySendError::Full(Message::Block(block)) | TrySendError::Disconnected(Message::Block(block)),
+            )) => Err(block),
             _ => Ok(()),
         }
     }
@@ -114,9 +114,8 @@ impl StateSink for FileSink {
 
 fn write(rx: &Receiver<Message>, back: &SyncSender<StateBlock>, report: &SyncSender<u64>, directory: &std::path::Path) {
     let (mut part, mut bytes) = (0, 0);
-    let builder = || {
-        SegmentBuilder::new(OperatorId("bench".into()), WriterId("bench".into()), Epoch(1), KeyGroups::DEFAULT)
-    };
+    let builder =
+        || SegmentBuilder::new(OperatorId("bench".into()), WriterId("bench".into()), Epoch(1), KeyGroups::DEFAULT);
     let mut segment = builder();
     let mut close = |segment: SegmentBuilder, sync: bool| {
         let (content, _) = segment.finish();

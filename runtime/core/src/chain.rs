@@ -53,7 +53,9 @@ impl Chains {
             by_node.entry(*node).or_default().extend(links.iter().map(|l| l.segment.clone()));
         }
         for segments in by_node.values_mut() {
-            segments.sort_by(|a, b| (a.epoch, &a.path).cmp(&(b.epoch, &b.path)));
+            // Stable: the segments of one member and epoch stay in the order in which they were written, because rows of
+            // a later one may undo tombstones of an earlier one. (Paths would not do: part 10 sorts before part 2.)
+            segments.sort_by_key(|s| s.epoch);
         }
         by_node
     }

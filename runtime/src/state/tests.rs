@@ -1,5 +1,6 @@
 //! Tables against a model: what a snapshot holds is exactly the state at its barrier.
 
+mod history;
 mod model;
 
 use super::*;

@@ -1,7 +1,8 @@
 //! From blocks that tasks hand over to segments in the store, beside the processing.
 //!
 //! Tasks never wait: their [`StateSink`] is a bounded channel that gives a block back when it is full. One encoder thread
-//! turns blocks into segment bytes; uploads run on the I/O threads, a few at a time.
+//! turns blocks into segment bytes; uploads run on the I/O threads, a few at a time. When the store is behind, the encoder
+//! waits, then the channel is full, then tasks copy out only rows that they touch: memory stays bounded all the way.
 
 use super::segment::SegmentBuilder;
 use super::{StateBlock, StateSink};
@@ -25,9 +26,10 @@ use tokio::task::JoinHandle as IoHandle;
 const HANDED_OVER: usize = 16;
 /// Emptied blocks on their way back.
 const RECYCLED: usize = 16;
-/// A segment is closed at this size, so that an upload is neither one huge object nor held in memory for long.
-const SEGMENT_BYTES: usize = 32 << 20;
-/// Uploads at a time: with 32 MiB each, 128 MiB in flight.
+/// A segment is closed at this size: large enough for a store's requests, small enough that one per operator and task in
+/// the making and [`UPLOADS`] in flight are little beside the state that fills them.
+const SEGMENT_BYTES: usize = 8 << 20;
+/// Uploads at a time: 32 MiB in flight.
 const UPLOADS: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +79,7 @@ pub struct SnapshotWriter {
     recycled: Vec<Option<WorkerSinks>>,
     store: Arc<dyn Store>,
     paths: JobPaths,
+    permits: Arc<Semaphore>,
 }
 
 impl SnapshotWriter {
@@ -94,19 +97,19 @@ impl SnapshotWriter {
                 recycled: empty_rx,
             }));
         }
-        let paths = owner.paths.clone();
+        let (paths, permits) = (owner.paths.clone(), Arc::new(Semaphore::new(UPLOADS)));
         let mut encoder = Encoder {
             store: Arc::clone(&store),
             owner,
             io: Handle::current(),
-            permits: Arc::new(Semaphore::new(UPLOADS)),
+            permits: Arc::clone(&permits),
             back,
             open: BTreeMap::new(),
             parts: BTreeMap::new(),
             uploads: vec![],
         };
         let thread = std::thread::Builder::new().name("sluice-encoder".into()).spawn(move || encoder.run(&rx))?;
-        Ok(Self { to_encoder: Some(tx), encoder: Some(thread), recycled: sinks, store, paths })
+        Ok(Self { to_encoder: Some(tx), encoder: Some(thread), recycled: sinks, store, paths, permits })
     }
 
     /// The sinks of a worker's tasks; once per worker.
@@ -149,6 +152,7 @@ impl Drop for SnapshotWriter {
     fn drop(&mut self) {
         self.to_encoder = None;
         self.recycled.clear();
+        self.permits.close(); // An encoder that waits for an upload gives up.
         if let Some(t) = self.encoder.take() {
             let _ = t.join(); // It ends when the workers' senders are gone; they are joined before.
         }
@@ -264,11 +268,14 @@ impl Encoder {
             tombstones: contents.tombstones,
             full,
         };
-        let (store, permits) = (Arc::clone(&self.store), Arc::clone(&self.permits));
+        // Waits before the next segment is begun, not in the upload: segments that wait would be the whole state.
+        let Ok(permit) = self.io.block_on(Arc::clone(&self.permits).acquire_owned()) else { return };
+        let store = Arc::clone(&self.store);
         let target = owner.paths.resolve(&segment.path);
         let done = self.io.spawn(async move {
-            let _permit = permits.acquire().await;
-            store.put(&target, bytes.into()).await
+            let result = store.put(&target, bytes.into()).await;
+            drop(permit);
+            result
         });
         self.uploads.push((epoch, Upload { member, segment, done }));
     }

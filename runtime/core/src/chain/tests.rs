@@ -99,3 +99,13 @@ fn a_member_without_rows_keeps_what_it_had() {
     let c = c.after(BTreeMap::new(), |_| true);
     assert!(c.segments().is_empty(), "a full snapshot without rows is an empty state");
 }
+
+/// A key that was removed and came back has its tombstone in an earlier part than its row.
+#[test]
+fn parts_of_a_snapshot_stay_in_the_order_in_which_they_were_written() {
+    let part = |n: usize| SegmentRef { path: format!("e/op-0-{n}.seg"), ..segment(2, false) };
+    let parts: Vec<_> = (1..=12).map(part).collect();
+    let c = Chains::default().after(BTreeMap::from([((0, 0), vec![segment(1, true)])]), |_| true);
+    let c = c.after(BTreeMap::from([((0, 0), parts.clone())]), |_| false);
+    assert_eq!(c.segments()[&0][1..], parts);
+}
