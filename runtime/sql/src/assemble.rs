@@ -7,6 +7,7 @@ use crate::ddl::types::flink_name;
 use crate::errors::{Outcome, Refusal};
 use crate::prune;
 use crate::rel::{Column, Rel, RelOp};
+use crate::translate::values;
 use sluice_core::id::OperatorId;
 use sluice_core::plan::identity::{Identity, identify, identify_side_sink};
 use sluice_core::plan::{Changelog, Exchange, Input, Node, Op, Plan, Port, Table, dead_letter_schema, late_schema};
@@ -97,9 +98,10 @@ impl<'a> Assembler<'a> {
     }
 
     fn remember_table(&mut self, op: &Op) {
-        if let Op::Source { table, .. } | Op::Sink { table, .. } = op
-            && let Some(info) = self.catalog.table(table)
-        {
+        let (Op::Source { table, .. } | Op::Sink { table, .. }) = op else { return };
+        if table == values::ONE_ROW {
+            self.tables.insert(table.clone(), values::one_row_table());
+        } else if let Some(info) = self.catalog.table(table) {
             self.tables.insert(table.clone(), info.table.clone());
         }
     }
@@ -211,11 +213,9 @@ fn core_op(op: RelOp) -> Outcome<Op> {
         RelOp::Session { .. } => Err(Refusal::new("SESSION without an aggregate is not supported")
             .near("SESSION")
             .hint("GROUP BY its PARTITION BY columns, window_start, window_end")),
-        RelOp::RowNumber { place, .. } => {
-            Err(Refusal::new("ROW_NUMBER() needs a condition on its result in an outer WHERE")
-                .at(place)
-                .hint("SELECT * FROM (SELECT *, ROW_NUMBER() OVER (…) AS rn FROM t) WHERE rn <= 10"))
-        }
+        RelOp::RowNumber { .. } => Err(Refusal::new("ROW_NUMBER() needs a condition on its result in an outer WHERE")
+            .near("ROW_NUMBER")
+            .hint("SELECT * FROM (SELECT *, ROW_NUMBER() OVER (…) AS rn FROM t) WHERE rn <= 10")),
     }
 }
 

@@ -33,7 +33,19 @@ pub(crate) fn parse_query(tokens: &[TokenWithSpan]) -> Outcome<Query> {
 pub(crate) fn query(catalog: &Catalog, query: Query) -> Outcome<LogicalPlan> {
     let planner = SqlToRel::new_with_options(catalog, options());
     let plan = planner.sql_statement_to_plan(Statement::Query(Box::new(query)))?;
+    if size(&plan, 0) > MAX_OPERATORS {
+        return Err(Refusal::new(format!("with its views the query has more than {MAX_OPERATORS} operators"))
+            .hint("a view is repeated wherever it is named: views used twice in views multiply"));
+    }
     analyze(catalog, plan)
+}
+
+/// A view stands for its query wherever it is named, so views of views grow without bound; later steps walk all of it.
+const MAX_OPERATORS: usize = 2000;
+
+/// Operators of a plan, counted no further than the limit.
+fn size(plan: &LogicalPlan, before: usize) -> usize {
+    plan.inputs().into_iter().fold(before + 1, |n, i| if n > MAX_OPERATORS { n } else { size(i, n) })
 }
 
 /// Binds and coerces a scalar expression over the columns of `schema`, known as `table`.

@@ -21,9 +21,6 @@ pub const MAX_TOKENS: usize = 20_000;
 
 /// Judges one statement. `tokens` have no whitespace.
 pub(crate) fn check(tokens: &[TokenWithSpan]) -> Outcome<()> {
-    if tokens.len() > MAX_TOKENS {
-        return Err(refuse(&tokens[0], format!("the statement has {} tokens, more than {MAX_TOKENS}", tokens.len())));
-    }
     let mut level = Level::default();
     let mut outer: Vec<Level> = vec![];
     let (mut path, mut arms, mut joins) = (0, 0, 0);
@@ -74,6 +71,9 @@ pub(crate) fn check(tokens: &[TokenWithSpan]) -> Outcome<()> {
             }
             Class::Other => {}
         }
+    }
+    if tokens.len() > MAX_TOKENS {
+        return Err(refuse(&tokens[0], format!("the statement has {} tokens, more than {MAX_TOKENS}", tokens.len())));
     }
     Ok(())
 }

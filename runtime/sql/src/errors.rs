@@ -1,6 +1,7 @@
 //! Errors as the user sees them: position in the text as written, message, hint.
 
-use datafusion_common::DataFusionError;
+use crate::suggest::did_you_mean;
+use datafusion_common::{DataFusionError, Diagnostic, SchemaError};
 use datafusion_sql::sqlparser::parser::ParserError;
 use datafusion_sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use std::fmt;
@@ -103,6 +104,7 @@ fn find_word(tokens: &[TokenWithSpan], word: &str) -> Option<Location> {
         .iter()
         .find(|t| match &t.token {
             Token::Word(w) => w.value.eq_ignore_ascii_case(word),
+            Token::SingleQuotedString(s) => s == word,
             other => other.to_string() == word,
         })
         .map(|t| t.span.start)
@@ -117,30 +119,67 @@ impl From<Refusal> for DataFusionError {
 
 impl From<DataFusionError> for Refusal {
     fn from(e: DataFusionError) -> Self {
-        if let DataFusionError::External(b) = e.find_root()
-            && let Some(r) = b.downcast_ref::<Self>()
-        {
-            return r.clone();
-        }
         let diagnostic = e.diagnostic().cloned();
-        let text = first_line(&e.find_root().strip_backtrace());
-        let mut r = Self::new(text.clone());
-        if let Some(d) = diagnostic {
-            if let Some(span) = d.span {
-                r = r.at(Location::new(span.start.line, span.start.column));
+        let root = e.find_root();
+        let mut r = match root {
+            DataFusionError::External(b) if let Some(own) = b.downcast_ref::<Self>() => own.clone(),
+            DataFusionError::SchemaError(s, _)
+                if let SchemaError::FieldNotFound { field, valid_fields } = s.as_ref() =>
+            {
+                unknown_column(&field.name, valid_fields.iter().map(|f| f.name.as_str()))
             }
-            let notes: Vec<String> =
-                d.helps.iter().map(|h| h.message.clone()).chain(d.notes.iter().map(|n| n.message.clone())).collect();
-            r.message = lower_first(&d.message);
-            r.hint = (!notes.is_empty()).then(|| notes.join("; "));
-        }
-        if r.at == At::Statement
-            && let Some(word) = quoted_word(&text)
+            _ => bound(&root.strip_backtrace(), diagnostic.as_ref()),
+        };
+        if let Some(span) = diagnostic.and_then(|d| d.span)
+            && !matches!(r.at, At::Position(_))
         {
-            r.at = At::Word(word);
+            r = r.at(Location::new(span.start.line, span.start.column));
         }
         r
     }
+}
+
+fn unknown_column<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Refusal {
+    let mut known: Vec<&str> = known.collect();
+    known.sort_unstable();
+    known.dedup();
+    let r = Refusal::new(format!("there is no column '{name}'")).near(name);
+    match did_you_mean(name, known) {
+        Some(hint) => r.hint(hint),
+        None => r,
+    }
+}
+
+/// An error of the binder, in our words where they help.
+fn bound(text: &str, diagnostic: Option<&Diagnostic>) -> Refusal {
+    let mut message = first_line(text);
+    let mut hint = None;
+    if let Some(d) = diagnostic {
+        message = lower_first(&d.message);
+        let notes = d.helps.iter().map(|h| &h.message).chain(d.notes.iter().map(|n| &n.message));
+        hint = Some(notes.map(|n| lower_first(n)).collect::<Vec<_>>().join("; ")).filter(|n| !n.is_empty());
+    }
+    let unknown_function =
+        message.to_lowercase().strip_prefix("invalid function '").map(|m| m.trim_end_matches('\'').to_owned());
+    if let Some(name) = unknown_function {
+        let own = crate::functions::names();
+        let aggregates = crate::aggregates::names();
+        let known: Vec<&str> = own.into_iter().chain(aggregates.iter().map(String::as_str)).collect();
+        let r = Refusal::new(format!("there is no function '{name}'")).near(&name);
+        return r.hint(
+            did_you_mean(&name, known).unwrap_or_else(|| "the functions are listed in the documentation".to_owned()),
+        );
+    }
+    // Types of arguments: the binder wraps what the function itself said.
+    if let Some((_, own)) = message.split_once("coercion failed with: Error during planning: ") {
+        message = own.split(". No function matches").next().unwrap_or(own).to_owned();
+    }
+    let mut r = Refusal::new(message);
+    r.hint = hint;
+    if let Some(word) = quoted_word(text) {
+        r.at = At::Word(word);
+    }
+    r
 }
 
 impl From<ParserError> for Refusal {
@@ -157,7 +196,7 @@ impl From<ParserError> for Refusal {
 /// sqlparser writes the place at the end: `Expected: …, found: x at Line: 1, Column: 8`.
 fn parser_message(m: &str) -> Refusal {
     let Some((text, place)) = m.rsplit_once(" at Line: ") else {
-        return Refusal::new(lower_first(m));
+        return Refusal::new(format!("syntax error: {}", lower_first(m)));
     };
     let r = Refusal::new(format!("syntax error: {}", lower_first(text)));
     let mut numbers = place.split(", Column: ").map(|n| n.trim().parse::<u64>());

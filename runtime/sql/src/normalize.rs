@@ -60,15 +60,37 @@ fn name_columns(body: &mut SetExpr) {
     }
 }
 
-/// Flink's names of unnamed columns.
+/// Flink's names: `EXPR$1` for what has none, `id0` for the second `id`.
 fn name_select(s: &mut Select) {
+    let mut taken: Vec<String> = vec![];
     for (i, item) in s.projection.iter_mut().enumerate() {
-        if let SelectItem::UnnamedExpr(e) = item
-            && !matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-        {
-            *item = SelectItem::ExprWithAlias { expr: e.clone(), alias: Ident::with_quote('`', format!("EXPR${i}")) };
-        }
+        let SelectItem::UnnamedExpr(e) = item else {
+            if let SelectItem::ExprWithAlias { alias, .. } = item {
+                taken.push(alias.value.clone());
+            }
+            continue;
+        };
+        let name = match e {
+            Expr::Identifier(id) => Some(&id.value),
+            Expr::CompoundIdentifier(ids) => ids.last().map(|id| &id.value),
+            _ => None,
+        };
+        let alias = match name {
+            None => format!("EXPR${i}"),
+            Some(name) if taken.contains(name) => unused(name, &taken),
+            Some(name) => {
+                taken.push(name.clone());
+                continue;
+            }
+        };
+        taken.push(alias.clone());
+        *item = SelectItem::ExprWithAlias { expr: e.clone(), alias: Ident::with_quote('`', alias) };
     }
+}
+
+fn unused(name: &str, taken: &[String]) -> String {
+    let candidates = (0..=taken.len()).map(|n| format!("{name}{n}"));
+    candidates.into_iter().find(|c| !taken.contains(c)).unwrap_or_else(|| name.to_owned())
 }
 
 /// Flink's types of numbers: INT if it fits (DataFusion: BIGINT), `0.908` DECIMAL(4, 3) (every written digit counts),

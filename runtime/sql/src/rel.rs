@@ -4,7 +4,6 @@
 //! Column numbers are positions in the input's `columns`; names matter only for people and for sinks.
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use datafusion_sql::sqlparser::tokenizer::Location;
 use sluice_core::plan::expr::Expr;
 use sluice_core::plan::{Changelog, Op, SortKey, Window};
 use std::sync::Arc;
@@ -32,7 +31,6 @@ pub(crate) enum RelOp {
     RowNumber {
         partition: Vec<usize>,
         order: Vec<SortKey>,
-        place: Location,
     },
 }
 

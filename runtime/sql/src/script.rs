@@ -20,17 +20,27 @@ use std::collections::BTreeMap;
 /// All on this thread; the caller gives it a large stack.
 pub(crate) fn plan(text: &str, options: &PlanOptions) -> Result<Planned, SqlErrors> {
     let script = Script::new(text, &options.variables)?;
-    let mut state =
-        State { catalog: Catalog::new(), settings: Settings::default(), outputs: vec![], selects: 0, views: vec![] };
+    let mut state = State {
+        catalog: Catalog::new(),
+        settings: Settings::default(),
+        outputs: vec![],
+        selects: 0,
+        views: vec![],
+        tokens: vec![],
+    };
     let mut errors = vec![];
     let mut statements = 0;
     for s in statement::split(&script)? {
         let failed = match s {
             Ok(s) => {
+                state.tokens.extend(s.tokens.iter().cloned());
                 statements += usize::from(!matches!(s.kind, StatementKind::Nothing));
                 state.run(&s).err().and_then(|r| state.report(r, &s))
             }
-            Err(e) => Some(e),
+            Err(broken) => {
+                state.catalog.broken.extend(broken.declares);
+                Some(broken.error)
+            }
         };
         errors.extend(failed);
     }
@@ -60,6 +70,8 @@ struct State {
     outputs: Vec<(Rel, Vec<TokenWithSpan>)>,
     selects: usize,
     views: Vec<describe::View>,
+    /// Of all statements: to find the place of an error that concerns the whole script.
+    tokens: Vec<TokenWithSpan>,
 }
 
 impl State {
@@ -170,12 +182,10 @@ impl State {
 
     fn assemble(self, statements: usize) -> Result<Planned, SqlError> {
         let mut assembler = Assembler::new(&self.catalog);
-        let mut last = vec![];
         for (rel, tokens) in self.outputs {
             assembler.add(rel).map_err(|r| r.into_error(&tokens))?;
-            last = tokens;
         }
-        let plan = assembler.finish(self.settings.values).map_err(|r| r.into_error(&last))?;
+        let plan = assembler.finish(self.settings.values).map_err(|r| r.into_error(&self.tokens))?;
         let tables = self.catalog.tables().map(|t| describe::Table::new(t)).collect();
         Ok(Planned { plan, statements, tables, views: self.views })
     }

@@ -45,7 +45,7 @@ pub(crate) enum StatementKind {
 }
 
 /// Splits and classifies. All statements are looked at, so that all errors are reported at once.
-pub(crate) fn split(script: &Script) -> Result<Vec<Result<Statement, SqlError>>, SqlErrors> {
+pub(crate) fn split(script: &Script) -> Result<Vec<Result<Statement, Broken>>, SqlErrors> {
     let tokens = Tokenizer::new(&FlinkDialect, &script.text).tokenize_with_location().map_err(|e| {
         SqlErrors(vec![SqlError {
             line: e.location.line.max(1),
@@ -70,6 +70,27 @@ pub(crate) fn split(script: &Script) -> Result<Vec<Result<Statement, SqlError>>,
     Ok(statements)
 }
 
+/// A statement that could not be read.
+pub(crate) struct Broken {
+    pub error: SqlError,
+    /// What it would have declared.
+    pub declares: Option<String>,
+}
+
+/// `CREATE [TEMPORARY] TABLE|VIEW [IF NOT EXISTS] name`.
+fn declared_name(tokens: &[TokenWithSpan]) -> Option<String> {
+    let mut c = Cursor::new(tokens);
+    if !c.keyword("CREATE") {
+        return None;
+    }
+    c.keyword("TEMPORARY");
+    if !c.keyword("TABLE") && !c.keyword("VIEW") {
+        return None;
+    }
+    c.if_not_exists().ok()?;
+    c.name().ok().map(|(name, _)| name)
+}
+
 /// A statement whose end has not come yet.
 #[derive(Default)]
 struct Raw {
@@ -88,14 +109,14 @@ impl Raw {
         }
     }
 
-    fn finish(self) -> Option<Result<Statement, SqlError>> {
+    fn finish(self) -> Option<Result<Statement, Broken>> {
         if self.tokens.is_empty() {
             return None;
         }
         let tokens = self.tokens;
         Some(match budget::check(&tokens).and_then(|()| classify(&tokens)) {
             Ok(kind) => Ok(Statement { tokens, hints: self.hints, kind }),
-            Err(r) => Err(r.into_error(&tokens)),
+            Err(r) => Err(Broken { declares: declared_name(&tokens), error: r.into_error(&tokens) }),
         })
     }
 }

@@ -7,6 +7,7 @@ mod join;
 mod project;
 mod subquery;
 mod top_n;
+pub(crate) mod values;
 mod window;
 
 use crate::catalog::Catalog;
@@ -50,6 +51,8 @@ impl<'a> Translator<'a> {
                 top_n::row_number(input, w)
             }
             LogicalPlan::Limit(l) => top_n::limit(self, l),
+            LogicalPlan::Values(v) => values::translate(v),
+            LogicalPlan::EmptyRelation(e) if e.produce_one_row => Ok(values::one_row()),
             LogicalPlan::Aggregate(a) => {
                 let input = self.relation(&a.input)?;
                 let ttl = self.ttl_of(&a.input)?;
@@ -67,7 +70,7 @@ impl<'a> Translator<'a> {
                 }
                 None => Err(Refusal::new(format!("{} is not supported", x.node.name()))),
             },
-            other => Err(Refusal::new(format!("{} is not supported", operator_name(other)))),
+            other => Err(unsupported(other)),
         }
     }
 
@@ -172,17 +175,15 @@ fn relation_name(plan: &LogicalPlan) -> Option<&str> {
     }
 }
 
-fn operator_name(plan: &LogicalPlan) -> &'static str {
-    match plan {
-        LogicalPlan::Sort(_) => "ORDER BY on a stream without LIMIT",
-        LogicalPlan::Limit(_) => "LIMIT without ORDER BY",
-        LogicalPlan::Window(_) => "this OVER clause",
-        LogicalPlan::Join(_) => "this join",
-        LogicalPlan::Values(_) => "VALUES here",
-        LogicalPlan::EmptyRelation(_) => "SELECT without FROM",
-        LogicalPlan::Unnest(_) => "UNNEST",
-        LogicalPlan::RecursiveQuery(_) => "WITH RECURSIVE",
-        LogicalPlan::Distinct(_) => "DISTINCT ON",
-        _ => "this statement",
-    }
+fn unsupported(plan: &LogicalPlan) -> Refusal {
+    let (what, near, hint) = match plan {
+        LogicalPlan::Sort(_) => {
+            ("ORDER BY without LIMIT", "ORDER", "a stream has no last row to sort by: ORDER BY x DESC LIMIT 10")
+        }
+        LogicalPlan::Unnest(_) => ("UNNEST", "UNNEST", "use a[1], a[2], …"),
+        LogicalPlan::RecursiveQuery(_) => ("WITH RECURSIVE", "RECURSIVE", "a stream has no fixed point to reach"),
+        LogicalPlan::Distinct(_) => ("DISTINCT ON", "DISTINCT", "use ROW_NUMBER() OVER (PARTITION BY …) = 1"),
+        other => return Refusal::new(format!("this statement is not supported ({})", other.display())),
+    };
+    Refusal::new(format!("{what} is not supported")).near(near).hint(hint)
 }

@@ -138,8 +138,19 @@ fn stateful(tag: &str, rows: Digest, columns: Vec<Digest>, stored: Vec<Digest>) 
 const IDENTITY_OPTIONS: &[(&str, &[&str])] = &[
     ("filesystem", &["path"]),
     ("kafka", &["topic", "topic-pattern"]),
-    ("socket", &["hostname", "host", "port", "mode"]),
-    ("nexmark", &["table", "event", "event.type", "nexmark.table", "type", "seed"]),
+    ("socket", &["hostname", "port", "mode"]),
+    (
+        "nexmark",
+        &[
+            "nexmark.table",
+            "seed",
+            "first-event.rate",
+            "next-event.rate",
+            "person.proportion",
+            "auction.proportion",
+            "bid.proportion",
+        ],
+    ),
 ];
 
 fn table_identity(table: Option<&Table>, name: &str) -> Digest {
@@ -468,3 +479,6 @@ fn join_name(k: super::JoinKind) -> &'static str {
         super::JoinKind::Anti => "anti",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@ use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{Sort, WindowFunction};
 use datafusion_expr::logical_plan::{FetchType, Limit, SkipType, Window as BoundWindow};
 use datafusion_expr::{Expr as Bound, LogicalPlan};
-use datafusion_sql::sqlparser::tokenizer::Location;
 use sluice_core::plan::expr::{BinaryOp, Expr, Literal, Value};
 use sluice_core::plan::{Changelog, DedupOrder, Keep, Op, SortKey, Ttl, Window};
 
@@ -43,7 +42,7 @@ pub(super) fn row_number(input: Rel, w: &BoundWindow) -> Outcome<Rel> {
     columns.push(Column::new("row_number", arrow_schema::DataType::Int64, false));
     let number = columns.len() - 1;
     let changelog = input.changelog;
-    let op = RelOp::RowNumber { partition, order, place: Location::new(0, 0) };
+    let op = RelOp::RowNumber { partition, order };
     let rel = Rel { op, inputs: vec![input], columns, changelog };
     let keep: Vec<usize> = (0..width).chain([number]).collect();
     Ok(rel.select(&keep))
@@ -94,7 +93,7 @@ struct Ranking {
 
 fn peel(rel: &Rel) -> Option<Ranking> {
     match &rel.op {
-        RelOp::RowNumber { partition, order, .. } => Some(Ranking {
+        RelOp::RowNumber { partition, order } => Some(Ranking {
             base: rel.inputs[0].clone(),
             partition: partition.clone(),
             order: order.clone(),
