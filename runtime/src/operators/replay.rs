@@ -51,7 +51,7 @@ impl Subject<'_> {
         let mut harness = Harness::new((self.build)());
         let mut snapshots: Vec<Snapshot> = vec![];
         let mut draining = false;
-        let (mut output, mut watermark, mut at_barrier) = (vec![], i64::MIN, (0, i64::MIN));
+        let (mut output, mut watermark, mut clock, mut at_barrier) = (vec![], i64::MIN, None, (0, i64::MIN, None));
         for (i, event) in events.iter().enumerate() {
             if cuts.barriers.contains(&i) {
                 finish(&mut harness, &mut snapshots, &mut draining);
@@ -61,11 +61,13 @@ impl Subject<'_> {
                 harness.operator.barrier(Epoch(n as u64 + 1), scope);
                 snapshots.push(Snapshot::refusing(3));
                 draining = true;
-                at_barrier = (i, watermark);
+                at_barrier = (i, watermark, clock);
             }
             apply(&mut harness, event, None);
-            if let Event::Watermark(w) = event {
-                watermark = *w;
+            match event {
+                Event::Watermark(w) => watermark = *w,
+                Event::Clock(ms) => clock = Some(*ms),
+                Event::Rows(..) => {}
             }
             if draining && let Some(snapshot) = snapshots.last_mut() {
                 draining = harness.drain(cuts.budget, snapshot) == Drained::Pending;
@@ -81,11 +83,30 @@ impl Subject<'_> {
             let groups = KeyGroups::DEFAULT.range(task, cuts.parallelism);
             let mut part = Harness::new((self.build)());
             part.restore(&snapshots.iter().collect::<Vec<_>>(), groups.clone(), at_barrier.1);
+            // The clock does not go back.
+            if let Some(ms) = at_barrier.2 {
+                part.clock(ms);
+            }
             events[at_barrier.0..].iter().for_each(|e| apply(&mut part, e, Some((self.keys, &groups))));
             output.extend(part.take());
         }
         output
     }
+}
+
+/// The events with the time going on in between, by steps of these lengths in turn.
+pub(crate) fn with_time(events: Vec<Event>, steps: &[u8], tick: fn(i64) -> Event) -> Vec<Event> {
+    let mut now = 0;
+    let tick = |step: &u8| {
+        now += i64::from(*step);
+        tick(now)
+    };
+    events.into_iter().zip(steps.iter().cycle().map(tick)).flat_map(|(event, tick)| [event, tick]).collect()
+}
+
+pub(crate) fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
 }
 
 fn finish(harness: &mut Harness, snapshots: &mut [Snapshot], draining: &mut bool) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::operators::replay::{Cuts, Event, Subject, rows_of};
+use crate::operators::replay::{Cuts, Event, Subject, rows_of, sorted, with_time};
 use crate::operators::testing::{Harness, batch, context, materialize, schema};
 use crate::operators::{build, row_slab};
 use arrow::array::{ArrayRef, Int32Array, RecordBatch};
@@ -19,11 +19,13 @@ struct Setup {
     changelogs: [Changelog; 2],
     residual: bool,
     ttl: Option<Ttl>,
+    /// Without a key: every row meets every other.
+    cross: bool,
 }
 
 impl Setup {
     fn new(kind: JoinKind) -> Self {
-        Self { kind, changelogs: [Changelog::Retract; 2], residual: false, ttl: None }
+        Self { kind, changelogs: [Changelog::Retract; 2], residual: false, ttl: None, cross: false }
     }
 
     fn append_only(kind: JoinKind) -> Self {
@@ -33,6 +35,10 @@ impl Setup {
     fn output(&self) -> Changelog {
         let append = self.kind == JoinKind::Inner && self.changelogs == [Changelog::Append; 2];
         if append { Changelog::Append } else { Changelog::Retract }
+    }
+
+    fn keys(&self) -> Vec<usize> {
+        if self.cross { vec![] } else { vec![0] }
     }
 
     fn build(&self) -> Box<dyn Operator> {
@@ -52,13 +58,13 @@ impl Setup {
             label: "Join".into(),
             op: Op::Join {
                 kind: self.kind,
-                left_keys: vec![0],
-                right_keys: vec![0],
+                left_keys: self.keys(),
+                right_keys: self.keys(),
                 residual: self.residual.then(|| Expr::Binary { op: BinaryOp::Lt, left: column(1), right: column(3) }),
                 left_ttl: self.ttl,
                 right_ttl: self.ttl,
             },
-            inputs: [0, 1].map(|node| Input { node, port: Port::Main, exchange: Exchange::Hash(vec![0]) }).to_vec(),
+            inputs: [0, 1].map(|node| Input { node, port: Port::Main, exchange: Exchange::Hash(self.keys()) }).to_vec(),
             schema: Arc::new(Schema::new(output)),
             changelog: self.output(),
             time_column: None,
@@ -340,7 +346,7 @@ fn remaining(lines: &[String]) -> Vec<Vec<Option<i64>>> {
 /// Nested loops over the materialised inputs.
 fn oracle(setup: &Setup, left: &[Vec<Option<i64>>], right: &[Vec<Option<i64>>]) -> Vec<String> {
     let matches = |l: &[Option<i64>], r: &[Option<i64>]| {
-        let keys = l[0].is_some() && l[0] == r[0];
+        let keys = setup.cross || l[0].is_some() && l[0] == r[0];
         keys && (!setup.residual || matches!((l[1], r[1]), (Some(v), Some(w)) if v < w))
     };
     let text = |cells: &[Option<i64>]| -> String {
@@ -418,11 +424,11 @@ proptest! {
     #[test]
     fn the_result_is_that_of_nested_loops(
         steps in steps(), changelogs in changelogs(), kind in prop::sample::select(KINDS.to_vec()), residual: bool,
-        cut_at in 1..30usize,
+        cut_at in 1..30usize, cross in prop::bool::weighted(0.2),
     ) {
-        let setup = Setup { kind, changelogs, residual, ttl: None };
+        let setup = Setup { kind, changelogs, residual, ttl: None, cross };
         let events = events(&steps, changelogs, cut_at);
-        let subject = Subject { build: &|| setup.build(), keys: &[vec![0], vec![0]] };
+        let subject = Subject { build: &|| setup.build(), keys: &[setup.keys(), setup.keys()] };
         let got = materialize(&subject.straight(&events));
         let (l, r) = (remaining(&rows_of(&events, 0)), remaining(&rows_of(&events, 1)));
         prop_assert_eq!(got, oracle(&setup, &l, &r));
@@ -432,13 +438,28 @@ proptest! {
     fn a_restore_changes_nothing(
         steps in steps(), changelogs in changelogs(), kind in prop::sample::select(KINDS.to_vec()), residual: bool,
         cut_at in 1..8usize, barriers in prop::collection::btree_set(0..40usize, 1..5), budget in 1..20usize,
-        parallelism in 1..5usize,
+        parallelism in 1..5usize, cross in prop::bool::weighted(0.2),
     ) {
-        let setup = Setup { kind, changelogs, residual, ttl: None };
+        let setup = Setup { kind, changelogs, residual, ttl: None, cross };
         let events = events(&steps, changelogs, cut_at);
-        let subject = Subject { build: &|| setup.build(), keys: &[vec![0], vec![0]] };
+        let subject = Subject { build: &|| setup.build(), keys: &[setup.keys(), setup.keys()] };
         let cuts = Cuts { barriers: barriers.into_iter().collect(), budget, parallelism };
         prop_assert_eq!(materialize(&subject.interrupted(&events, &cuts)), materialize(&subject.straight(&events)));
+    }
+
+    #[test]
+    fn a_restore_changes_nothing_of_what_is_forgotten(
+        steps in steps(), changelogs in changelogs(), kind in prop::sample::select(KINDS.to_vec()),
+        domain in prop::sample::select(vec![TimeDomain::Event, TimeDomain::Processing]), ms in 1..60u64,
+        time in prop::collection::vec(0..20u8, 1..9), cut_at in 1..8usize,
+        barriers in prop::collection::btree_set(0..60usize, 1..5), budget in 1..20usize, parallelism in 1..5usize,
+    ) {
+        let setup = Setup { changelogs, ttl: Some(Ttl { ms, domain }), ..Setup::new(kind) };
+        let tick = if domain == TimeDomain::Event { Event::Watermark } else { Event::Clock };
+        let events = with_time(events(&steps, changelogs, cut_at), &time, tick);
+        let subject = Subject { build: &|| setup.build(), keys: &[setup.keys(), setup.keys()] };
+        let cuts = Cuts { barriers: barriers.into_iter().collect(), budget, parallelism };
+        prop_assert_eq!(sorted(subject.interrupted(&events, &cuts)), sorted(subject.straight(&events)));
     }
 }
 

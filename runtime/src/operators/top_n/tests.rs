@@ -1,6 +1,6 @@
 use super::*;
 use crate::operators::build;
-use crate::operators::replay::{Cuts, Event, Subject, rows_of};
+use crate::operators::replay::{Cuts, Event, Subject, rows_of, sorted, with_time};
 use crate::operators::testing::{Harness, batch, context, materialize, schema};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use proptest::prelude::*;
@@ -248,5 +248,21 @@ proptest! {
         let subject = Subject { build: &|| setup.build(), keys: &[vec![0]] };
         let cuts = Cuts { barriers: barriers.into_iter().collect(), budget, parallelism };
         prop_assert_eq!(materialize(&subject.interrupted(&events, &cuts)), materialize(&subject.straight(&events)));
+    }
+
+    #[test]
+    fn a_restore_changes_nothing_of_what_is_forgotten(
+        setup in setups(),
+        steps in prop::collection::vec((0..5u8, 0..6u8, prop::bool::weighted(0.4)), 1..100),
+        domain in prop::sample::select(vec![TimeDomain::Event, TimeDomain::Processing]), ms in 1..60u64,
+        time in prop::collection::vec(0..20u8, 1..9), cut_at in 1..8usize,
+        barriers in prop::collection::btree_set(0..40usize, 1..4), budget in 1..20usize, parallelism in 1..5usize,
+    ) {
+        let setup = Setup { ttl: Some(Ttl { ms, domain }), ..setup };
+        let tick = if domain == TimeDomain::Event { Event::Watermark } else { Event::Clock };
+        let events = with_time(events(&setup, &steps, cut_at), &time, tick);
+        let subject = Subject { build: &|| setup.build(), keys: &[vec![0]] };
+        let cuts = Cuts { barriers: barriers.into_iter().collect(), budget, parallelism };
+        prop_assert_eq!(sorted(subject.interrupted(&events, &cuts)), sorted(subject.straight(&events)));
     }
 }
