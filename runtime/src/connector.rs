@@ -70,6 +70,11 @@ pub trait Source: Send {
     fn splits(&mut self) -> Result<Vec<Split>, ConnectorError>;
     /// Whether new splits or new records may come for ever.
     fn unbounded(&self) -> bool;
+    /// Where a restart of an at-most-once job begins in a split that may have been read before: at its current end.
+    /// A split that nothing can be behind in (a socket, a generator) stays as it is.
+    fn at_current_end(&self, split: Split) -> Split {
+        Split { finished: true, ..split }
+    }
     /// A reader for one task.
     fn reader(&self) -> Result<Box<dyn SplitReader>, ConnectorError>;
 }

@@ -56,6 +56,10 @@ impl Source for GeneratedSource {
         self.shape.limit.is_none()
     }
 
+    fn at_current_end(&self, split: Split) -> Split {
+        split
+    }
+
     fn reader(&self) -> Result<Box<dyn SplitReader>, ConnectorError> {
         Ok(Box::new(GeneratedReader {
             table: self.table.clone(),

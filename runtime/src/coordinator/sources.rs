@@ -38,8 +38,10 @@ impl Sources {
 
     /// At most once: what exists now counts as read.
     pub fn skip_to_end(&mut self) {
-        for (split, _) in self.open.values_mut().flat_map(|s| &mut s.splits) {
-            split.finished = true;
+        for s in self.open.values_mut() {
+            for (split, _) in &mut s.splits {
+                *split = s.source.at_current_end(split.clone());
+            }
         }
     }
 

@@ -35,6 +35,10 @@ impl Source for SocketSource {
         self.table.mode == Mode::Server || self.table.reconnect
     }
 
+    fn at_current_end(&self, split: Split) -> Split {
+        split
+    }
+
     fn reader(&self) -> Result<Box<dyn SplitReader>, ConnectorError> {
         let decoder = self.table.format.decoder(&self.table.schema, None).map_err(|m| self.table.failed(m))?;
         let bad = BadRecords::new(&self.table.name, self.table.on_error);

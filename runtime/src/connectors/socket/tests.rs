@@ -99,6 +99,14 @@ fn a_client_connects_again_or_ends() {
     assert!(r.splits()[0].finished);
 }
 
+/// What is to come on a socket is not behind anyone: an at-most-once restart reads on.
+#[test]
+fn a_restart_at_the_current_end_still_reads() {
+    let mut source = open_source(&ids(free_port(), &[])).unwrap();
+    let split = source.splits().unwrap().remove(0);
+    assert!(!source.at_current_end(split).finished);
+}
+
 #[test]
 fn a_port_in_use_is_said() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
