@@ -52,8 +52,11 @@ impl Collection {
             done.failed += failed;
         }
         self.collect_slots(&mut done).await?;
-        if let Err(error) = local::sweep_leftovers(&*self.store, self.paths.root(), self.clock.now()) {
-            tracing::warn!(%error, "failed to remove temporary files of crashed writers");
+        let (store, root, now) = (self.store.clone(), self.paths.root().to_string(), self.clock.now());
+        match tokio::task::spawn_blocking(move || local::sweep_leftovers(&*store, &root, now)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "failed to remove temporary files of crashed writers"),
+            Err(error) => tracing::warn!(%error, "removing temporary files of crashed writers was interrupted"),
         }
         Ok(done)
     }

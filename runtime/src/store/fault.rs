@@ -43,6 +43,8 @@ pub struct Faulty {
     inner: Arc<dyn Store>,
     rules: Mutex<Vec<Rule>>,
     late: Mutex<Vec<(String, Bytes)>>,
+    /// One operation in five fails in a way that its seed decides.
+    chaos: Mutex<Option<u64>>,
     /// Every operation as `action path`.
     pub log: Mutex<Vec<String>>,
 }
@@ -55,11 +57,35 @@ impl std::fmt::Debug for Faulty {
 
 impl Faulty {
     pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
-        Arc::new(Self { inner, rules: Mutex::default(), late: Mutex::default(), log: Mutex::default() })
+        Arc::new(Self {
+            inner,
+            rules: Mutex::default(),
+            late: Mutex::default(),
+            chaos: Mutex::default(),
+            log: Mutex::default(),
+        })
     }
 
     pub fn fail(&self, action: &'static str, path: &str, fault: Fault, times: usize) {
         self.rules.lock().unwrap().push(Rule { action, path: path.to_string(), fault, times });
+    }
+
+    pub fn chaos(&self, seed: u64) {
+        *self.chaos.lock().unwrap() = Some(seed);
+    }
+
+    /// A fault of a kind that a working store shows now and then: whatever it is, nothing may be lost.
+    fn random_fault(&self, action: &'static str) -> Option<Fault> {
+        let mut chaos = self.chaos.lock().unwrap();
+        let state = chaos.as_mut()?;
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let draw = (*state >> 33) as usize;
+        let faults: &[Fault] = match action {
+            "create" => &[Fault::TimedOut, Fault::LostReply, Fault::Late, Fault::Conflict],
+            "write" => &[Fault::TimedOut, Fault::LostReply],
+            _ => &[Fault::TimedOut],
+        };
+        (draw % 5 == 0).then(|| faults[draw / 5 % faults.len()])
     }
 
     /// What was late arrives now.
@@ -74,6 +100,9 @@ impl Faulty {
 
     fn fault(&self, action: &'static str, path: &str) -> Option<Fault> {
         self.log.lock().unwrap().push(format!("{action} {path}"));
+        if let Some(fault) = self.random_fault(action) {
+            return Some(fault);
+        }
         let mut rules = self.rules.lock().unwrap();
         let rule = rules.iter_mut().find(|r| r.times > 0 && r.action == action && path.contains(&r.path))?;
         rule.times -= 1;

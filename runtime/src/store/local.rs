@@ -203,13 +203,14 @@ impl Inner {
         let directory = file.parent().unwrap_or(&self.root);
         let name = format!(".{}-{}.tmp", self.process, self.next.fetch_add(1, Ordering::Relaxed));
         let temporary = directory.join(name);
-        let mut target = match File::create_new(&temporary) {
-            // Made on the first write, and again if another process has just removed it for being empty.
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                make_directory(directory)?;
-                File::create_new(&temporary)?
+        let mut attempts = 0;
+        let mut target = loop {
+            match File::create_new(&temporary) {
+                // Made on the first write, and again if another process has just removed it for being empty.
+                Err(e) if e.kind() == ErrorKind::NotFound && attempts < 5 => make_directory(directory)?,
+                other => break other?,
             }
-            other => other?,
+            attempts += 1;
         };
         let written = target.write_all(bytes).and_then(|()| target.sync_all());
         if let Err(error) = written {
