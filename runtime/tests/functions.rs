@@ -15,6 +15,9 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+/// 2024-07-01 22:30:05.250 UTC.
+const NOW: ProcTime = ProcTime(1_719_873_005_250);
+
 struct Line {
     zone: String,
     expression: String,
@@ -104,7 +107,7 @@ fn zone(plan: &Plan) -> &str {
 }
 
 fn project(zone: &str, exprs: &[Expr], rows: &RecordBatch, declared: &Schema) -> Result<RecordBatch, String> {
-    let clock = Clock::manual(ProcTime(0)).in_zone(zone);
+    let clock = Clock::manual(NOW).in_zone(zone);
     let mut columns = vec![];
     let mut fields = vec![];
     for (i, e) in exprs.iter().enumerate() {
@@ -174,7 +177,7 @@ fn over_columns(e: &Expr, rows: usize, cut: usize) -> Result<(ArrayRef, ArrayRef
     let fields: Vec<Field> =
         constants.iter().map(|c| Field::new("c", c.data_type(&Schema::empty()).unwrap(), true)).collect();
     let batch = project("UTC", &constants, &nothing, &Schema::new(fields))?;
-    let clock = Clock::manual(ProcTime(0));
+    let clock = Clock::manual(NOW);
     let compiled = CompiledExpr::new(&hoisted, &batch.schema(), &clock).map_err(|e| e.to_string())?;
     let evaluate = |b: &RecordBatch| compiled.evaluate(b).map_err(|e| e.to_string());
     let parts = [evaluate(&batch.slice(0, cut))?, evaluate(&batch.slice(cut, rows - cut))?];
@@ -205,6 +208,42 @@ fn columns_give_what_constants_give_however_they_are_cut() {
         compared += 1;
     }
     assert!(compared > 550, "only {compared} expressions were compared");
+}
+
+#[test]
+fn the_clock_is_the_injected_one() {
+    for (expression, data_type, value) in [
+        ("CURRENT_TIMESTAMP", "TIMESTAMP_LTZ", "2024-07-01T22:30:05.250Z"),
+        ("NOW()", "TIMESTAMP_LTZ", "2024-07-01T22:30:05.250Z"),
+        ("CURRENT_ROW_TIMESTAMP()", "TIMESTAMP_LTZ", "2024-07-01T22:30:05.250Z"),
+        ("PROCTIME()", "TIMESTAMP_LTZ", "2024-07-01T22:30:05.250Z"),
+        ("LOCALTIMESTAMP", "TIMESTAMP", "2024-07-02T00:30:05.250"),
+        ("CURRENT_DATE", "DATE", "2024-07-02"),
+        ("LOCALTIME", "TIME", "00:30:05"),
+        ("CURRENT_TIME", "TIME", "00:30:05"),
+        ("UNIX_TIMESTAMP()", "BIGINT", "1719873005"),
+        ("DATE_FORMAT(CURRENT_TIMESTAMP, 'yyyy-MM-dd HH:mm')", "STRING", "2024-07-02 00:30"),
+        ("CAST(NOW() AS DATE)", "DATE", "2024-07-02"),
+    ] {
+        let got = evaluate("Europe/Berlin", expression).unwrap_or_else(|e| panic!("{expression}: {e}"));
+        assert_eq!(got, (data_type.to_owned(), value.to_owned()), "{expression}");
+    }
+}
+
+/// The documentation names every function, and none that there is not.
+#[test]
+fn the_manual_lists_every_function() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/functions.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let listed: std::collections::BTreeSet<String> = text
+        .lines()
+        .filter(|l| l.starts_with("| "))
+        .flat_map(|l| l.split('`').skip(1).step_by(2))
+        .map(|name| name.split(['(', ' ', '[']).next().unwrap_or_default().to_lowercase())
+        .collect();
+    for name in sluice_sql::functions::names() {
+        assert!(listed.contains(name), "docs/functions.md lacks {}", name.to_uppercase());
+    }
 }
 
 /// What is wrong; `None` if Flink says the same.

@@ -121,6 +121,9 @@ fn shift(time: &Operand, interval: &Operand, sign: i64, to: &DataType) -> Result
     let parts = arrow_cast(&interval.array, &DataType::Interval(IntervalUnit::MonthDayNano))
         .map_err(|e| failed("interval arithmetic", e.to_string()))?;
     let interval = Operand { array: parts, constant: interval.constant };
+    if let Some(moved) = shift_constant(time, &interval, sign, to)? {
+        return Ok(moved);
+    }
     let per_second = match to {
         DataType::Date32 => 0,
         DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) => units_per_second(*unit),
@@ -154,6 +157,23 @@ fn shift(time: &Operand, interval: &Operand, sign: i64, to: &DataType) -> Result
         return arrow_cast(&small, to).map_err(OperatorError::Output);
     }
     arrow_cast(&moved, to).map_err(OperatorError::Output)
+}
+
+/// A TIMESTAMP column and a constant of exact length: one addition per row. Every watermark takes this way.
+fn shift_constant(time: &Operand, by: &Operand, sign: i64, to: &DataType) -> Result<Option<ArrayRef>, OperatorError> {
+    let (DataType::Timestamp(unit, _), true) = (to, by.constant && by.array.is_valid(0)) else { return Ok(None) };
+    let by = by.array.as_primitive::<IntervalMonthDayNanoType>().value(0);
+    if by.months != 0 || time.array.data_type() != to {
+        return Ok(None);
+    }
+    let nanos = (i128::from(by.days) * 86_400_000_000_000 + i128::from(by.nanoseconds)) * i128::from(sign);
+    let range = || failed("interval arithmetic", "the time is out of the range of its type");
+    let delta = i64::try_from(nanos * i128::from(units_per_second(*unit)) / 1_000_000_000).map_err(|_| range())?;
+    let longs = arrow_cast(&time.array, &DataType::Int64).map_err(OperatorError::Output)?;
+    let moved = longs
+        .as_primitive::<Int64Type>()
+        .try_unary::<_, Int64Type, OperatorError>(|t| t.checked_add(delta).ok_or_else(range))?;
+    arrow_cast(&moved, to).map(Some).map_err(OperatorError::Output)
 }
 
 fn layout(to: &DataType) -> DataType {

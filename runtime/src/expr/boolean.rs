@@ -3,6 +3,7 @@
 use super::node::{Evaluated, Node, Operand, Rows, failed, mistyped};
 use crate::operator::OperatorError;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array, new_null_array};
+use arrow::compute::kernels::zip::zip;
 use arrow::compute::{and_kleene, interleave, or_kleene, take};
 use arrow::datatypes::DataType;
 use std::sync::Arc;
@@ -81,10 +82,35 @@ pub(super) struct Case {
     pub data_type: DataType,
     /// Every column below.
     pub used: Vec<usize>,
+    /// Some branch can fail or is dear: each sees only its rows. Otherwise all are evaluated and chosen from.
+    pub lazy: bool,
 }
 
 impl Case {
     pub fn evaluate(&self, rows: &Rows) -> Evaluated {
+        if self.lazy { self.by_rows(rows) } else { self.by_masks(rows) }
+    }
+
+    /// From the last branch to the first, so that the first that applies wins.
+    fn by_masks(&self, rows: &Rows) -> Evaluated {
+        let typed = |v: Operand| {
+            let null = *v.array.data_type() == DataType::Null;
+            if null { Operand::constant(new_null_array(&self.data_type, 1)) } else { v }
+        };
+        let mut result = match &self.otherwise {
+            Some(e) => typed(e.evaluate(rows)?),
+            None => Operand::constant(new_null_array(&self.data_type, 1)),
+        };
+        for (when, then) in self.branches.iter().rev() {
+            let condition = when.evaluate(rows)?.expand(rows.count())?;
+            let value = typed(then.evaluate(rows)?);
+            let chosen = zip(&is(downcast(&condition)?, true), value.datum().as_ref(), result.datum().as_ref());
+            result = Operand::column(chosen.map_err(OperatorError::Output)?);
+        }
+        Ok(result)
+    }
+
+    fn by_rows(&self, rows: &Rows) -> Evaluated {
         let total = rows.count();
         // The value of row i is `pieces[sources[i].0]` at `sources[i].1`; piece 0 is NULL.
         let mut pieces = vec![new_null_array(&self.data_type, 1)];

@@ -254,7 +254,9 @@ impl Compiler<'_> {
             None => None,
         };
         all.extend(operand);
-        let case = Case { branches: compiled, otherwise, data_type: data_type.clone(), used: columns(&all) };
+        let arms = || compiled.iter().flat_map(|(when, then)| [when, then]).chain(&otherwise);
+        let lazy = arms().any(Node::is_lazy);
+        let case = Case { branches: compiled, otherwise, data_type: data_type.clone(), used: columns(&all), lazy };
         Ok((Node::Case(Box::new(case)), data_type))
     }
 

@@ -139,7 +139,8 @@ impl Node {
             | Self::Is(e, _) => e.is_lazy(),
             Self::InSet(s) => s.input.is_lazy(),
             Self::Cast(e, cast) => cast.can_fail() || e.is_lazy(),
-            Self::Like(_) | Self::Case(_) | Self::Call(_) => true,
+            Self::Case(c) => c.lazy,
+            Self::Like(_) | Self::Call(_) => true,
         }
     }
 

@@ -135,78 +135,75 @@ fn us_week(days: i64) -> (i64, i64) {
 }
 
 fn write_field(out: &mut String, letter: char, count: usize, t: Wall, zone: Option<&str>) -> Result<(), String> {
+    if let Some(text) = text_field(letter, count, t) {
+        out.push_str(text);
+        return Ok(());
+    }
+    if letter == 'S' {
+        let fraction = format!("{:09}", t.nanos % 1_000_000_000);
+        out.push_str(&fraction[..count.min(9)]);
+        return Ok(());
+    }
+    match (number_field(letter, count, t), zone) {
+        // Writing to a String cannot fail.
+        (Some((v, width)), _) => {
+            let _ = if v < 0 { write!(out, "-{:0width$}", -v) } else { write!(out, "{v:0width$}") };
+        }
+        (None, Some(zone)) => out.push_str(zone),
+        (None, None) => {
+            return Err(format!("the date pattern letter '{letter}' needs a time zone, which a TIMESTAMP has not"));
+        }
+    }
+    Ok(())
+}
+
+/// Fields that are words.
+fn text_field(letter: char, count: usize, t: Wall) -> Option<&'static str> {
+    const QUARTERS: [[&str; 4]; 2] =
+        [["Q1", "Q2", "Q3", "Q4"], ["1st quarter", "2nd quarter", "3rd quarter", "4th quarter"]];
+    let (y, m, _) = civil(t.days);
+    Some(match letter {
+        'M' | 'L' if count >= 3 => name(MONTHS[m as usize - 1], count),
+        'E' => name(DAYS[weekday(t.days) as usize], count),
+        'e' | 'c' if count > 2 => name(DAYS[weekday(t.days) as usize], count),
+        'a' if t.nanos < 43_200_000_000_000 => "AM",
+        'a' => "PM",
+        'G' if y > 0 => "AD",
+        'G' => "BC",
+        'Q' | 'q' if matches!(count, 3 | 4) => QUARTERS[count - 3][(m as usize - 1) / 3],
+        _ => return None,
+    })
+}
+
+/// Fields that are numbers, with their width. `None`: zone letters.
+fn number_field(letter: char, count: usize, t: Wall) -> Option<(i64, usize)> {
     let (y, m, d) = civil(t.days);
     let second = t.nanos / 1_000_000_000;
     let hour = second / 3600;
-    let number = |v: i64| (v, count);
-    let (v, width) = match letter {
-        'y' | 'u' | 'Y' => {
-            let year = if letter == 'Y' { us_week(t.days).0 } else { y };
-            if count == 2 { (year.rem_euclid(100), 2) } else { (year, count) }
-        }
-        'M' | 'L' if count >= 3 => {
-            out.push_str(name(MONTHS[m as usize - 1], count));
-            return Ok(());
-        }
-        'M' | 'L' => number(m.into()),
-        'd' => number(d.into()),
-        'D' => number(t.days - days_from_civil(y, 1, 1) + 1),
-        'H' => number(hour),
-        'k' => number(if hour == 0 { 24 } else { hour }),
-        'K' => number(hour % 12),
-        'h' => number(if hour % 12 == 0 { 12 } else { hour % 12 }),
-        'm' => number(second / 60 % 60),
-        's' => number(second % 60),
-        'n' => number(t.nanos % 1_000_000_000),
-        'N' => number(t.nanos),
-        'A' => number(t.nanos / 1_000_000),
-        'S' => {
-            let fraction = format!("{:09}", t.nanos % 1_000_000_000);
-            out.push_str(&fraction[..count.min(9)]);
-            return Ok(());
-        }
-        'w' => number(us_week(t.days).1),
-        'W' => number((i64::from(d) - 1 + weekday(t.days - i64::from(d) + 1)) / 7 + 1),
-        'e' | 'c' if count <= 2 => number(weekday(t.days) + 1),
-        'E' | 'e' | 'c' => {
-            out.push_str(name(DAYS[weekday(t.days) as usize], count));
-            return Ok(());
-        }
-        'a' => {
-            out.push_str(if hour < 12 { "AM" } else { "PM" });
-            return Ok(());
-        }
-        'G' => {
-            out.push_str(if y > 0 { "AD" } else { "BC" });
-            return Ok(());
-        }
-        'Q' | 'q' => {
-            let quarter = (i64::from(m) + 2) / 3;
-            match count {
-                3 => {
-                    let _ = write!(out, "Q{quarter}");
-                    return Ok(());
-                }
-                4 => {
-                    out.push_str(["1st quarter", "2nd quarter", "3rd quarter", "4th quarter"][quarter as usize - 1]);
-                    return Ok(());
-                }
-                _ => number(quarter),
-            }
-        }
-        _ => match zone {
-            Some(zone) => {
-                out.push_str(zone);
-                return Ok(());
-            }
-            None => {
-                return Err(format!("the date pattern letter '{letter}' needs a time zone, which a TIMESTAMP has not"));
-            }
-        },
+    let v = match letter {
+        'y' | 'u' if count == 2 => y.rem_euclid(100),
+        'y' | 'u' => y,
+        'Y' if count == 2 => us_week(t.days).0.rem_euclid(100),
+        'Y' => us_week(t.days).0,
+        'M' | 'L' => m.into(),
+        'd' => d.into(),
+        'D' => t.days - days_from_civil(y, 1, 1) + 1,
+        'H' => hour,
+        'k' => (hour + 23) % 24 + 1,
+        'K' => hour % 12,
+        'h' => (hour + 11) % 12 + 1,
+        'm' => second / 60 % 60,
+        's' => second % 60,
+        'n' => t.nanos % 1_000_000_000,
+        'N' => t.nanos,
+        'A' => t.nanos / 1_000_000,
+        'w' => us_week(t.days).1,
+        'W' => (i64::from(d) - 1 + weekday(t.days - i64::from(d) + 1)) / 7 + 1,
+        'e' | 'c' => weekday(t.days) + 1,
+        'Q' | 'q' => (i64::from(m) + 2) / 3,
+        _ => return None,
     };
-    // Writing to a String cannot fail.
-    let _ = if v < 0 { write!(out, "-{:0width$}", -v) } else { write!(out, "{v:0width$}") };
-    Ok(())
+    Some((v, count))
 }
 
 /// Three letters are the short name, four the full one, five one letter.
