@@ -14,10 +14,12 @@
 //! **Snapshots** are those of the state design: a generation number per row instead of two dirty bits. The barrier takes the
 //! list of changed rows away and is done; a frozen row that is about to change is copied out first.
 
+mod blocks;
 mod snapshot;
 
 use crate::row::RowError;
 use crate::state::StateBlock;
+pub(super) use blocks::Blocks;
 use hashbrown::HashMap;
 use snapshot::Snapshots;
 pub(super) use snapshot::put_plain;
@@ -81,7 +83,6 @@ const PAGE: usize = 1024;
 /// See the module.
 #[derive(Debug)]
 pub struct RowSlab {
-    table: u8,
     pages: Vec<Vec<Row>>,
     /// Slots handed out so far, free ones included.
     slots: u32,
@@ -98,20 +99,19 @@ impl RowSlab {
     /// `table` is the number of this slab in the operator's snapshots.
     pub fn new(table: u8) -> Self {
         Self {
-            table,
             pages: vec![],
             slots: 0,
             free: vec![],
             live: 0,
             payload: 0,
             next_seq: 1,
-            snapshots: Snapshots::default(),
+            snapshots: Snapshots::new(table),
             restoring: HashMap::new(),
         }
     }
 
     pub fn table(&self) -> u8 {
-        self.table
+        self.snapshots.table()
     }
 
     pub fn len(&self) -> usize {

@@ -11,7 +11,7 @@ use crate::element::Batch;
 use crate::operator::{Drained, OperatorError, Scope};
 use crate::operators::BuildError;
 use crate::operators::keys::{KeyForm, Keys};
-use crate::operators::row_slab::{RowSlab, put_plain, stored_hash};
+use crate::operators::row_slab::{Blocks, RowSlab, put_plain, stored_hash};
 use crate::row::{RowBuffer, RowCodec, RowError, hash_columns};
 use crate::state::{StateBlock, StateSink, WordTable};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -25,9 +25,6 @@ const CHUNK: usize = 32 * 1024;
 const SHORT: usize = 2048;
 /// Rows looked at in one step of a drain.
 const DRAIN_STEP: usize = 1024;
-/// As of a slab.
-const BLOCK_ROWS: usize = 8192;
-const BLOCK_BYTES: usize = 1 << 20;
 const REBUILD_ROWS: usize = 8192;
 
 /// A link to a row, with a bit that says whether another row comes after it: the last of a chain is known without a look at
@@ -79,13 +76,11 @@ pub struct Appended {
     bytes: usize,
 }
 
-#[derive(Default)]
 struct Snapshots {
     /// Rows before this one are in an earlier snapshot.
     written: usize,
     frozen: Option<Frozen>,
-    open: Option<StateBlock>,
-    full: Option<StateBlock>,
+    blocks: Blocks,
 }
 
 struct Frozen {
@@ -117,7 +112,7 @@ impl Appended {
             before: vec![],
             newest,
             keys,
-            snapshots: Snapshots::default(),
+            snapshots: Snapshots { written: 0, frozen: None, blocks: Blocks::new(table) },
             restoring: RowSlab::new(table),
             codec: RowCodec::new(&types)?,
             bytes: 0,
@@ -264,15 +259,12 @@ impl Appended {
     pub fn drain(&mut self, budget: usize, sink: &mut dyn StateSink) -> Drained {
         let mut left = budget.max(1);
         loop {
-            if let Some(block) = self.snapshots.full.take()
-                && let Err(block) = sink.try_send(block)
-            {
-                self.snapshots.full = Some(block);
+            if !self.snapshots.blocks.send(sink) {
                 return Drained::Pending;
             }
             let Some(mut frozen) = self.snapshots.frozen.take() else { return Drained::Complete };
             if frozen.at == frozen.end {
-                self.snapshots.full = self.snapshots.open.take();
+                self.snapshots.blocks.close();
                 continue;
             }
             if left == 0 {
@@ -308,16 +300,10 @@ impl Appended {
         };
         let mut bytes = RowBuffer::default();
         self.codec.encode(rows.columns(), rows.num_rows(), &mut bytes);
-        let table = self.restoring.table();
-        let mut block = self.snapshots.open.take().unwrap_or_else(|| sink.block(table));
         for (n, i) in picked.into_iter().enumerate() {
-            block.hashes.push(stored_hash(hashes[i]));
-            block.deleted.push(false);
-            block.keys.push(&self.seq(from + i).to_be_bytes());
-            block.values.push_with(|out| put_plain(bytes.row(n), out));
+            let name = (stored_hash(hashes[i]), self.seq(from + i));
+            self.snapshots.blocks.row(name, Some(&mut *sink), |out| put_plain(bytes.row(n), out));
         }
-        let is_full = block.len() >= BLOCK_ROWS || block.values.bytes.len() >= BLOCK_BYTES;
-        *(if is_full { &mut self.snapshots.full } else { &mut self.snapshots.open }) = Some(block);
     }
 
     /// At most `limit` rows from `from` on that lie in one piece.

@@ -4,19 +4,14 @@
 //! that changed in g, and the slots of the hash range that is written in full. A row that changed after the barrier has a
 //! higher stamp and is passed over: its frozen content was saved when it was touched.
 
+use super::blocks::Blocks;
 use super::{PAGE, Row, RowId, RowSlab};
 use crate::operator::{Drained, Scope};
 use crate::row::RowError;
-use crate::state::{StateBlock, StateSink};
+use crate::state::StateSink;
 use sluice_core::id::Epoch;
-use std::collections::VecDeque;
 
-/// Rows of one block. Long enough for the encoder's per-block costs, short enough to be filled in well under a millisecond.
-const BLOCK_ROWS: usize = 8192;
-/// The same for long rows.
-const BLOCK_BYTES: usize = 1 << 20;
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Snapshots {
     generation: u32,
     /// Slots that changed in this generation, each once.
@@ -24,9 +19,7 @@ pub(super) struct Snapshots {
     /// Rows of earlier generations that were removed in this one: (hash, arrival number).
     removed: Vec<(u64, u64)>,
     frozen: Option<Frozen>,
-    /// Blocks that are full, and the one being filled. Longer than one block only while the sink is behind.
-    full: VecDeque<StateBlock>,
-    open: Option<StateBlock>,
+    blocks: Blocks,
 }
 
 /// A snapshot that is on its way out.
@@ -39,7 +32,6 @@ struct Frozen {
     /// Slots before this were seen by the walk over the range that is written in full.
     walked: u32,
     slots: u32,
-    table: u8,
 }
 
 impl Frozen {
@@ -60,12 +52,20 @@ impl Frozen {
 }
 
 impl Snapshots {
+    pub(super) fn new(table: u8) -> Self {
+        Self { generation: 0, changed: vec![], removed: vec![], frozen: None, blocks: Blocks::new(table) }
+    }
+
+    pub(super) fn table(&self) -> u8 {
+        self.blocks.table()
+    }
+
     pub(super) fn generation(&self) -> u32 {
         self.generation
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.changed.capacity() * 4 + self.removed.capacity() * 16 + self.full.len() * BLOCK_BYTES / 2
+        self.changed.capacity() * 4 + self.removed.capacity() * 16 + self.blocks.heap_bytes()
     }
 
     pub(super) fn changed(&mut self, slot: u32) {
@@ -89,35 +89,12 @@ impl Snapshots {
         if let Some(frozen) = &self.frozen
             && frozen.awaits(slot, row)
         {
-            let table = frozen.table;
-            self.write(row, || StateBlock { table, ..StateBlock::default() });
+            self.write(row, None);
         }
     }
 
-    fn write(&mut self, row: &Row, block: impl FnOnce() -> StateBlock) {
-        let open = self.open.get_or_insert_with(block);
-        open.hashes.push(row.hash);
-        open.deleted.push(false);
-        open.keys.push(&row.seq.to_be_bytes());
-        open.values.push_with(|out| encode(row, out));
-        self.close_if_full();
-    }
-
-    fn close_if_full(&mut self) {
-        if self.open.as_ref().is_some_and(|b| b.hashes.len() >= BLOCK_ROWS || b.values.bytes.len() >= BLOCK_BYTES) {
-            self.full.extend(self.open.take());
-        }
-    }
-
-    /// Hands full blocks over; false when the sink has no room.
-    fn send(&mut self, sink: &mut dyn StateSink) -> bool {
-        while let Some(block) = self.full.pop_front() {
-            if let Err(block) = sink.try_send(block) {
-                self.full.push_front(block);
-                return false;
-            }
-        }
-        true
+    fn write(&mut self, row: &Row, sink: Option<&mut dyn StateSink>) {
+        self.blocks.row((row.hash, row.seq), sink, |out| encode(row, out));
     }
 }
 
@@ -138,7 +115,6 @@ impl RowSlab {
             removed,
             walked: 0,
             slots: self.slots,
-            table: self.table,
         });
         s.generation += 1;
     }
@@ -150,7 +126,7 @@ impl RowSlab {
             return Drained::Pending;
         }
         loop {
-            if !self.snapshots.send(sink) || left == 0 {
+            if !self.snapshots.blocks.send(sink) || left == 0 {
                 return Drained::Pending;
             }
             let Some(mut frozen) = self.snapshots.frozen.take() else { return Drained::Complete };
@@ -159,40 +135,31 @@ impl RowSlab {
                 self.snapshots.frozen = Some(frozen);
                 continue;
             }
-            // The last block goes out, full or not; until it has gone, the snapshot is not complete.
-            self.snapshots.full.extend(self.snapshots.open.take());
+            // The last blocks go out, full or not; until they have gone, the snapshot is not complete.
+            self.snapshots.blocks.close();
         }
     }
 
     /// Tombstones go first; false while some are left.
     fn send_tombstones(&mut self, left: &mut usize, sink: &mut dyn StateSink) -> bool {
-        let Some(frozen) = &mut self.snapshots.frozen else { return true };
+        let Snapshots { frozen: Some(frozen), blocks, .. } = &mut self.snapshots else { return true };
         while *left > 0 && !frozen.removed.is_empty() {
-            let mut block = sink.block(self.table);
-            let from = frozen.removed.len().saturating_sub(BLOCK_ROWS.min(*left));
-            for (hash, seq) in &frozen.removed[from..] {
-                block.hashes.push(*hash);
-                block.deleted.push(true);
-                block.keys.push(&seq.to_be_bytes());
-                block.values.push(&[]);
-            }
-            if sink.try_send(block).is_err() {
+            let before = frozen.removed.len();
+            if !blocks.send_tombstones(&mut frozen.removed, *left, sink) {
                 return false;
             }
-            *left = left.saturating_sub(frozen.removed.len() - from);
-            frozen.removed.truncate(from);
+            *left -= before - frozen.removed.len();
         }
         frozen.removed.is_empty()
     }
 
     /// Copies rows until a block is full, the budget is spent, or nothing is left (then true).
     fn copy_some(&mut self, frozen: &mut Frozen, left: &mut usize, sink: &mut dyn StateSink) -> bool {
-        let table = self.table;
-        while *left > 0 && self.snapshots.full.is_empty() {
+        while *left > 0 && !self.snapshots.blocks.is_waiting() {
             if let Some(slot) = frozen.changed.pop() {
                 let row = &self.pages[slot as usize / PAGE][slot as usize % PAGE];
                 if row.is_live() && row.stamp == frozen.generation && !frozen.walks(row.hash) {
-                    self.snapshots.write(row, || sink.block(table));
+                    self.snapshots.write(row, Some(&mut *sink));
                 }
                 *left -= 1;
             } else if frozen.walked < frozen.slots {
@@ -200,7 +167,7 @@ impl RowSlab {
                     .get(frozen.walked as usize % PAGE)
                     .filter(|r| frozen.walks(r.hash) && frozen.awaits(frozen.walked, r));
                 if let Some(row) = row {
-                    self.snapshots.write(row, || sink.block(table));
+                    self.snapshots.write(row, Some(&mut *sink));
                     *left -= 1;
                 }
                 frozen.walked += 1;

@@ -138,3 +138,19 @@ fn damaged_rows_are_refused() {
         assert!(snapshot::decode(0, 1, bytes).is_err(), "{bytes:?}");
     }
 }
+
+/// A restore at another parallelism fetches blocks by key group: none may span more than a sixteenth of the hashes.
+#[test]
+fn blocks_are_cut_by_hash_range() {
+    let mut slab = RowSlab::new(3);
+    for i in 0..20_000u64 {
+        slab.insert(i.wrapping_mul(0x9E37_79B9_7F4A_7C15), Box::from(i.to_le_bytes()), 0, 0);
+    }
+    slab.barrier(Epoch(1), Scope::Full);
+    let mut snapshot = Snapshot::default();
+    while slab.drain(500, &mut snapshot) == Drained::Pending {}
+    assert_eq!((snapshot.rows(), snapshot.blocks.len()), (20_000, 16));
+    for block in &snapshot.blocks {
+        assert!(block.hashes.iter().all(|h| h >> 60 == block.hashes[0] >> 60));
+    }
+}
