@@ -73,7 +73,7 @@ impl AggregateUDFImpl for Declared {
     }
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        result_type(self.function, args)
+        Ok(result_type(self.function, args))
     }
 
     fn is_nullable(&self) -> bool {
@@ -90,9 +90,9 @@ impl AggregateUDFImpl for Declared {
 }
 
 /// Flink: a SUM has its argument's type (decimals widen to 38 digits), an AVG too.
-fn result_type(f: AggregateFunction, args: &[DataType]) -> Result<DataType> {
+fn result_type(f: AggregateFunction, args: &[DataType]) -> DataType {
     let first = args.first().cloned().unwrap_or(DataType::Null);
-    Ok(match f {
+    match f {
         F::Count => DataType::Int64,
         F::Sum => match first {
             DataType::Decimal128(_, s) => DataType::Decimal128(38, s),
@@ -107,7 +107,7 @@ fn result_type(f: AggregateFunction, args: &[DataType]) -> Result<DataType> {
         F::StddevPop | F::StddevSamp | F::VarPop | F::VarSamp => first,
         F::Collect => DataType::List(Arc::new(arrow_schema::Field::new("item", first, true))),
         F::BoolAnd | F::BoolOr => DataType::Boolean,
-    })
+    }
 }
 
 /// The types that the arguments must be cast to.

@@ -4,7 +4,7 @@ use crate::catalog::Catalog;
 use crate::dialect::FlinkDialect;
 use crate::errors::{Outcome, Refusal};
 use crate::normalize;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use datafusion_common::DFSchema;
 use datafusion_expr::logical_plan::builder::LogicalTableSource;
 use datafusion_expr::planner::ContextProvider;
@@ -58,7 +58,7 @@ pub(crate) fn scalar(
     let mut p = parser(tokens);
     let mut ast = p.parse_expr().map_err(|e| at_end(e.into(), tokens))?;
     finished(&p)?;
-    normalize::expr(&mut ast)?;
+    normalize::expr(&mut ast);
     let df = DFSchema::try_from_qualified_schema(table, &schema)?;
     let bound = SqlToRel::new_with_options(catalog, options()).sql_to_expr(ast, &df, &mut PlannerContext::new())?;
     let scan = LogicalPlanBuilder::scan(table, Arc::new(LogicalTableSource::new(schema)), None)?;
@@ -70,11 +70,6 @@ pub(crate) fn scalar(
         },
         _ => Err(Refusal::new("the expression cannot be bound on its own")),
     }
-}
-
-/// A row type without rows, for expressions over nothing.
-pub(crate) fn no_columns() -> SchemaRef {
-    Arc::new(Schema::empty())
 }
 
 fn parser(tokens: &[TokenWithSpan]) -> Parser<'static> {

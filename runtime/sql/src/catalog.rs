@@ -65,10 +65,6 @@ impl Catalog {
         self.tables.values()
     }
 
-    pub(crate) fn views(&self) -> impl Iterator<Item = (&String, &Arc<LogicalPlan>)> {
-        self.views.iter()
-    }
-
     pub(crate) fn names(&self) -> Vec<&str> {
         self.tables.keys().chain(self.views.keys()).map(String::as_str).collect()
     }
@@ -115,7 +111,7 @@ impl Catalog {
                 .at(d.place)
                 .hint("WITH ('connector' = 'filesystem', …)"));
         }
-        let (physical, metadata, writable) = physical_columns(d)?;
+        let (physical, metadata, writable) = physical_columns(d);
         let physical_schema = schema_of(&physical);
         let (mut columns, exprs) = self.all_columns(d, &physical, &physical_schema)?;
         let watermark = self.watermark(d, &mut columns)?;
@@ -193,7 +189,7 @@ impl Catalog {
 type Physical = (Vec<Column>, Vec<(usize, String)>, Vec<bool>);
 
 /// Physical and metadata columns, as the connector reads or writes them.
-fn physical_columns(d: &CreateTable) -> Outcome<Physical> {
+fn physical_columns(d: &CreateTable) -> Physical {
     let (mut columns, mut metadata, mut writable) = (vec![], vec![], vec![]);
     for c in &d.columns {
         let (t, is_writable) = match &c.kind {
@@ -210,7 +206,7 @@ fn physical_columns(d: &CreateTable) -> Outcome<Physical> {
         columns.push(column);
         writable.push(is_writable);
     }
-    Ok((columns, metadata, writable))
+    (columns, metadata, writable)
 }
 
 fn named(

@@ -28,7 +28,6 @@ pub(crate) struct CreateTable {
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
     pub name: String,
-    pub place: Location,
     pub kind: ColumnKind,
 }
 
@@ -145,7 +144,7 @@ fn column(c: &mut Cursor<'_>, table: &mut CreateTable) -> Outcome<()> {
     if c.keyword("COMMENT") {
         c.string()?;
     }
-    table.columns.push(Column { name, place, kind });
+    table.columns.push(Column { name, kind });
     Ok(())
 }
 

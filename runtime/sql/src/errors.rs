@@ -172,7 +172,7 @@ fn bound(text: &str, diagnostic: Option<&Diagnostic>) -> Refusal {
     }
     // Types of arguments: the binder wraps what the function itself said.
     if let Some((_, own)) = message.split_once("coercion failed with: Error during planning: ") {
-        message = own.split(". No function matches").next().unwrap_or(own).to_owned();
+        message = String::from(own.split(". No function matches").next().unwrap_or_default());
     }
     let mut r = Refusal::new(message);
     r.hint = hint;

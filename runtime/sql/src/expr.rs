@@ -95,7 +95,7 @@ fn unsupported(e: &Bound) -> Refusal {
         }
         other => Refusal::new(format!("the expression {other} is not supported")),
     };
-    match e.spans().and_then(|s| s.first()) {
+    match e.spans().and_then(datafusion_common::Spans::first) {
         Some(s) => r.at(Location::new(s.start.line, s.start.column)),
         None => r,
     }
@@ -283,6 +283,7 @@ pub(crate) fn shift(e: &Expr, f: &mut impl FnMut(usize) -> usize) -> Expr {
 }
 
 fn map_columns(e: &Expr, f: &mut impl FnMut(usize) -> Expr) -> Expr {
+    #[allow(clippy::unnecessary_box_returns, reason = "every use wants a box")]
     fn b(e: &Expr, f: &mut impl FnMut(usize) -> Expr) -> Box<Expr> {
         Box::new(map_columns(e, f))
     }

@@ -19,6 +19,7 @@ pub mod explain;
 mod expr;
 pub mod functions;
 mod hints;
+mod legacy_windows;
 mod normalize;
 mod prune;
 mod refuse;

@@ -12,9 +12,8 @@ pub(crate) fn query(q: &mut Query) -> Outcome<()> {
     crate::refuse::query(q)
 }
 
-pub(crate) fn expr(e: &mut Expr) -> Outcome<()> {
+pub(crate) fn expr(e: &mut Expr) {
     let _ = e.visit(&mut Normalize);
-    Ok(())
 }
 
 struct Normalize;
@@ -23,6 +22,7 @@ impl VisitorMut for Normalize {
     type Break = ();
 
     fn pre_visit_query(&mut self, q: &mut Query) -> ControlFlow<()> {
+        crate::legacy_windows::rewrite(&mut q.body);
         name_columns(&mut q.body);
         ControlFlow::Continue(())
     }
@@ -70,6 +70,7 @@ fn name_select(s: &mut Select) {
             }
             continue;
         };
+        let compound = matches!(e, Expr::CompoundIdentifier(_));
         let name = match e {
             Expr::Identifier(id) => Some(&id.value),
             Expr::CompoundIdentifier(ids) => ids.last().map(|id| &id.value),
@@ -78,6 +79,8 @@ fn name_select(s: &mut Select) {
         let alias = match name {
             None => format!("EXPR${i}"),
             Some(name) if taken.contains(name) => unused(name, &taken),
+            // A field of a ROW is named by the field; a qualified column is by its name anyway.
+            Some(name) if compound => name.clone(),
             Some(name) => {
                 taken.push(name.clone());
                 continue;

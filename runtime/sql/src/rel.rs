@@ -135,7 +135,11 @@ impl Rel {
 
     /// `exprs` over `self`, described by `columns`. A projection that changes nothing is left out.
     pub(crate) fn project(self, exprs: Vec<Expr>, columns: Vec<Column>) -> Self {
-        let identity = columns == self.columns && exprs.iter().enumerate().all(|(i, e)| *e == Expr::Column(i));
+        // What is known about NULLs below holds above, too.
+        let same = |(a, b): (&Column, &Column)| a.name == b.name && a.data_type == b.data_type && a.role == b.role;
+        let identity = columns.len() == self.width()
+            && columns.iter().zip(&self.columns).all(same)
+            && exprs.iter().enumerate().all(|(i, e)| *e == Expr::Column(i));
         if identity {
             return self;
         }

@@ -221,10 +221,7 @@ impl Call {
     }
 
     fn window(&mut self, cx: &mut dyn RelationPlannerContext) -> Result<Window> {
-        let offset_ms = match self.args.contains_key("OFFSET") {
-            true => self.milliseconds("OFFSET", cx)?,
-            false => 0,
-        };
+        let offset_ms = if self.args.contains_key("OFFSET") { self.milliseconds("OFFSET", cx)? } else { 0 };
         let window = match self.function.as_str() {
             "TUMBLE" => Window::Tumble { size_ms: self.milliseconds("SIZE", cx)?, offset_ms },
             "HOP" => Window::Hop {

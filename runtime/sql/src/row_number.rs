@@ -19,7 +19,7 @@ struct RowNumber {
 }
 
 impl WindowUDFImpl for RowNumber {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "row_number"
     }
 

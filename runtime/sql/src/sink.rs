@@ -119,7 +119,7 @@ fn casts(from: &DataType, to: &DataType) -> bool {
     };
     match (from, to) {
         (T::Null, _) => true,
-        (T::Timestamp(..), T::Timestamp(..)) | (T::Date32, T::Timestamp(..)) => true,
+        (T::Timestamp(..) | T::Date32, T::Timestamp(..)) => true,
         (T::List(a), T::List(b)) => same_type(a.data_type(), b.data_type()) || casts(a.data_type(), b.data_type()),
         (T::Struct(a), T::Struct(b)) => {
             let pair = |(x, y): (&arrow_schema::FieldRef, &arrow_schema::FieldRef)| {

@@ -162,9 +162,9 @@ fn not_here(t: &TokenWithSpan, why: &str) -> Refusal {
 /// `SET 'k' = 'v'`, also without quotes.
 fn set(c: &mut Cursor<'_>) -> Outcome<StatementKind> {
     c.expect_keyword("SET")?;
-    let key = text_until(c, &Token::Eq)?;
+    let key = text_until(c, &Token::Eq);
     c.expect_token(&Token::Eq)?;
-    let value = text_until(c, &Token::EOF)?;
+    let value = text_until(c, &Token::EOF);
     if key.is_empty() || value.is_empty() {
         return Err(c.refuse("SET needs a key and a value").hint("SET 'key' = 'value'"));
     }
@@ -172,7 +172,7 @@ fn set(c: &mut Cursor<'_>) -> Outcome<StatementKind> {
 }
 
 /// Tokens up to `end`, put together as they were written without spaces around punctuation.
-fn text_until(c: &mut Cursor<'_>, end: &Token) -> Outcome<String> {
+fn text_until(c: &mut Cursor<'_>, end: &Token) -> String {
     let mut text = String::new();
     let mut last_end = None;
     while let Some(t) = c.peek() {
@@ -189,7 +189,7 @@ fn text_until(c: &mut Cursor<'_>, end: &Token) -> Outcome<String> {
         }
         c.next();
     }
-    Ok(text)
+    text
 }
 
 fn create(c: &mut Cursor<'_>) -> Outcome<StatementKind> {

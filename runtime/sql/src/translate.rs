@@ -55,13 +55,13 @@ impl<'a> Translator<'a> {
             LogicalPlan::EmptyRelation(e) if e.produce_one_row => Ok(values::one_row()),
             LogicalPlan::Aggregate(a) => {
                 let input = self.relation(&a.input)?;
-                let ttl = self.ttl_of(&a.input)?;
+                let ttl = self.ttl_of(&a.input);
                 aggregate::translate(input, a, ttl)
             }
             LogicalPlan::Union(u) => self.union(u),
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let rel = self.relation(input)?;
-                Ok(aggregate::distinct(rel, self.settings.ttl())?)
+                aggregate::distinct(rel, self.settings.ttl())
             }
             LogicalPlan::Extension(x) => match x.node.as_any().downcast_ref::<WindowTvf>() {
                 Some(w) => {
@@ -120,12 +120,12 @@ impl<'a> Translator<'a> {
     }
 
     /// How long state over this relation is kept: by the hint for its name, else by the setting.
-    fn ttl_of(&self, plan: &LogicalPlan) -> Outcome<Option<Ttl>> {
+    fn ttl_of(&self, plan: &LogicalPlan) -> Option<Ttl> {
         let hinted = relation_name(plan).and_then(|name| self.hints.ttl_ms(name));
-        Ok(match hinted {
+        match hinted {
             Some(ms) => (ms > 0).then_some(Ttl { ms, domain: self.settings.ttl_domain() }),
             None => self.settings.ttl(),
-        })
+        }
     }
 
     fn next_window(&mut self) -> u32 {

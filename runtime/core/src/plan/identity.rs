@@ -31,8 +31,8 @@ pub struct Identity {
 
 impl Identity {
     pub fn operator_id(&self) -> OperatorId {
-        let hex: String = self.node[..8].iter().map(|b| format!("{b:02x}")).collect();
-        OperatorId(format!("id1:{hex}"))
+        let head = self.node[..8].try_into().expect("a digest has 32 bytes");
+        OperatorId(format!("id1:{:016x}", u64::from_be_bytes(head)))
     }
 }
 

@@ -69,6 +69,7 @@ fn join_text(op: &Op, names: &[&str], left_width: usize) -> String {
             .collect::<Vec<_>>()
             .join(" AND ")
     };
+    let pairs = |l: &[usize], r: &[usize]| if l.is_empty() { "no key".to_owned() } else { pairs(l, r) };
     match op {
         Op::Join { kind, left_keys, right_keys, .. } => {
             format!("Join({}, {})", join(*kind), pairs(left_keys, right_keys))

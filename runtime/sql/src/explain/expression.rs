@@ -3,6 +3,8 @@
 use crate::ddl::types::flink_name;
 use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, NaiveDate, TimeDelta};
+use std::fmt::Write;
+
 use sluice_core::plan::expr::{BinaryOp, Expr, Literal, Value};
 
 /// `names` are those of the columns that the expression is over.
@@ -54,13 +56,13 @@ fn operand(e: &Expr, names: &[String]) -> String {
 fn case(operand: Option<&Expr>, branches: &[(Expr, Expr)], otherwise: Option<&Expr>, names: &[String]) -> String {
     let mut text = "CASE".to_owned();
     if let Some(o) = operand {
-        text += &format!(" {}", expression(o, names));
+        let _ = write!(text, " {}", expression(o, names));
     }
     for (w, t) in branches {
-        text += &format!(" WHEN {} THEN {}", expression(w, names), expression(t, names));
+        let _ = write!(text, " WHEN {} THEN {}", expression(w, names), expression(t, names));
     }
     if let Some(o) = otherwise {
-        text += &format!(" ELSE {}", expression(o, names));
+        let _ = write!(text, " ELSE {}", expression(o, names));
     }
     text + " END"
 }
@@ -75,7 +77,7 @@ fn literal(l: &Literal) -> String {
         (Value::Decimal(n), DataType::Decimal128(_, s)) => decimal(*n, *s),
         (Value::Decimal(n), _) => n.to_string(),
         (Value::Text(s), _) => format!("'{}'", s.replace('\'', "''")),
-        (Value::Binary(b), _) => format!("X'{}'", b.iter().map(|x| format!("{x:02x}")).collect::<String>()),
+        (Value::Binary(b), _) => format!("X'{}'", hex(b)),
         (Value::Interval { months, days, nanoseconds }, _) => interval(*months, *days, *nanoseconds),
         (Value::List(items), _) => format!("ARRAY[{} items]", items.len()),
     }
@@ -145,4 +147,11 @@ fn operator(op: BinaryOp) -> &'static str {
         BinaryOp::BitOr => "|",
         BinaryOp::BitXor => "^",
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
 }

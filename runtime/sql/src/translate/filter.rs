@@ -22,7 +22,7 @@ pub(super) fn translate(t: &mut Translator<'_>, f: &Filter) -> Outcome<Rel> {
         LogicalPlan::Join(j) if j.join_type == JoinType::Inner => join::chain(t, &f.input, conjuncts)?,
         other => {
             let input = t.relation(other)?;
-            let ttl = t.ttl_of(other)?;
+            let ttl = t.ttl_of(other);
             apply(input, conjuncts, ttl)?
         }
     };

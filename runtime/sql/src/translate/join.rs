@@ -59,7 +59,7 @@ impl Chain {
             self.conjuncts.extend(conditions.iter().map(|c| expr::shift(c, &mut |i| i + start)));
             return Ok(());
         }
-        let leaf = Leaf { rel: t.relation(plan)?, ttl: t.ttl_of(plan)?, start: self.width() };
+        let leaf = Leaf { rel: t.relation(plan)?, ttl: t.ttl_of(plan), start: self.width() };
         self.leaves.push(leaf);
         Ok(())
     }
@@ -161,7 +161,7 @@ fn outer(t: &mut Translator<'_>, j: &Join) -> Outcome<Rel> {
         JoinType::Full => JoinKind::Full,
         other => return Err(Refusal::new(format!("{other} JOIN is not supported")).near("JOIN")),
     };
-    let ttl = Ttls { left: t.ttl_of(&j.left)?, right: t.ttl_of(&j.right)? };
+    let ttl = Ttls { left: t.ttl_of(&j.left), right: t.ttl_of(&j.right) };
     let (mut left, mut right) = (t.relation(&j.left)?, t.relation(&j.right)?);
     let width = left.width();
     let mut conjuncts = vec![];
@@ -186,7 +186,7 @@ fn outer(t: &mut Translator<'_>, j: &Join) -> Outcome<Rel> {
 pub(super) fn two(left: Rel, right: Rel, kind: JoinKind, conjuncts: Vec<Expr>, ttl: Ttls) -> Outcome<Rel> {
     let width = left.width();
     let (keys, rest) = split_keys(conjuncts, width);
-    if let Some(rel) = window_join(&left, &right, kind, &keys, &rest)? {
+    if let Some(rel) = window_join(&left, &right, kind, &keys, &rest) {
         return Ok(rel);
     }
     if let Some(rel) = interval_join(&left, &right, kind, &keys, &rest) {
@@ -197,7 +197,7 @@ pub(super) fn two(left: Rel, right: Rel, kind: JoinKind, conjuncts: Vec<Expr>, t
             .near("JOIN")
             .hint("ON a.x = b.x, or bound the time of one side by the other's on both ends"));
     }
-    let columns = joined_columns(&left, &right, kind, |c| c.materialized());
+    let columns = joined_columns(&left, &right, kind, Column::materialized);
     let append = left.is_append() && right.is_append() && matches!(kind, JoinKind::Inner | JoinKind::Semi);
     let sides = Sides::new(left, right, &keys);
     let op = Op::Join {
@@ -248,7 +248,7 @@ fn pair(c: &Expr, width: usize) -> Option<Vec<Pair>> {
         BinaryOp::Eq => Some(vec![(l.as_ref().clone(), r)]),
         // NULL meets NULL: whether it is NULL, and the value or a stand-in, are both keys.
         BinaryOp::IsNotDistinctFrom => {
-            let (a, b) = (or_constant(l)?, or_constant(&r)?);
+            let (a, b) = (or_constant(l), or_constant(&r));
             let null = |e: &Expr| Expr::IsNull(Box::new(e.clone()));
             Some(vec![(null(l), null(&r)), (a, b)])
         }
@@ -256,16 +256,16 @@ fn pair(c: &Expr, width: usize) -> Option<Vec<Pair>> {
     }
 }
 
-fn or_constant(e: &Expr) -> Option<Expr> {
+fn or_constant(e: &Expr) -> Expr {
     // The stand-in needs a type that is known without the schema: the other operand's cast, or the column's own, is the
     // same on both sides, so an empty text form of the value would do; the value itself is enough where it is not NULL.
     let otherwise = Expr::Literal(Literal { data_type: DataType::Utf8, value: Value::Text(String::new()) });
     let text = Expr::Cast { expr: Box::new(e.clone()), to: DataType::Utf8 };
-    Some(Expr::Case {
+    Expr::Case {
         operand: None,
         branches: vec![(Expr::IsNull(Box::new(e.clone())), otherwise)],
         otherwise: Some(Box::new(text)),
-    })
+    }
 }
 
 /// Both inputs with their keys as columns.
@@ -353,8 +353,8 @@ fn joined_columns(left: &Rel, right: &Rel, kind: JoinKind, map: impl Fn(Column) 
 }
 
 /// Both sides carry windows of one kind, and the condition equates their bounds.
-fn window_join(left: &Rel, right: &Rel, kind: JoinKind, keys: &[Pair], rest: &[Expr]) -> Outcome<Option<Rel>> {
-    let (Some(l), Some(r)) = (left.window(), right.window()) else { return Ok(None) };
+fn window_join(left: &Rel, right: &Rel, kind: JoinKind, keys: &[Pair], rest: &[Expr]) -> Option<Rel> {
+    let (l, r) = (left.window()?, right.window()?);
     let equates = |a: usize, b: usize| keys.iter().any(|(x, y)| *x == Expr::Column(a) && *y == Expr::Column(b));
     let bounds = equates(l.start, r.start) && equates(l.end, r.end);
     if !bounds
@@ -363,7 +363,7 @@ fn window_join(left: &Rel, right: &Rel, kind: JoinKind, keys: &[Pair], rest: &[E
         || l.id.window != r.id.window
         || l.id.processing != r.id.processing
     {
-        return Ok(None);
+        return None;
     }
     let window = |(x, y): &Pair| {
         let is_end = *x == Expr::Column(l.end) && *y == Expr::Column(r.end);
@@ -382,7 +382,7 @@ fn window_join(left: &Rel, right: &Rel, kind: JoinKind, keys: &[Pair], rest: &[E
         right_end: r.end,
         residual: sides.residual(rest.to_vec()),
     };
-    Ok(Some(sides.finish(op, kind, columns, Changelog::Append)))
+    Some(sides.finish(op, kind, columns, Changelog::Append))
 }
 
 /// Windows survive on the sides that are always there, as one window; other times do not.

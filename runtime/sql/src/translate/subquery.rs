@@ -65,7 +65,7 @@ fn positive(t: &mut Translator<'_>, left: Rel, schema: &DFSchemaRef, e: &Bound, 
         });
     }
     let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
-    let ttl = join::Ttls { left: t.settings.ttl(), right: t.ttl_of(&parts.plan)? };
+    let ttl = join::Ttls { left: t.settings.ttl(), right: t.ttl_of(&parts.plan) };
     let columns = left.columns.clone();
     let mut joined = join::two(left, right, kind, conjuncts, ttl)?;
     for (c, old) in joined.columns.iter_mut().zip(columns) {

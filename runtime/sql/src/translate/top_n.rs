@@ -140,7 +140,7 @@ pub(super) fn apply(rel: Rel, conjuncts: Vec<Expr>, ttl: Option<Ttl>) -> Outcome
     let limit = limit.max(0);
     r.filters.retain(|f| !expr::columns_of(f).contains(&number));
     let columns = rel.columns.clone();
-    let (ranked, number) = operator(&r, offset as u64, limit as u64, ttl)?;
+    let (ranked, number) = operator(&r, offset as u64, limit as u64, ttl);
     let restore = |e: &Expr| number_as(e, r.base.width(), &number);
     let filtered = match expr::conjunction(r.filters.iter().map(restore)) {
         Some(predicate) => ranked.filter(predicate),
@@ -242,10 +242,10 @@ fn constant(e: &Expr) -> Option<i64> {
 }
 
 /// The operator, and what the row number is over its output.
-fn operator(r: &Ranking, offset: u64, limit: u64, ttl: Option<Ttl>) -> Outcome<(Rel, Expr)> {
+fn operator(r: &Ranking, offset: u64, limit: u64, ttl: Option<Ttl>) -> (Rel, Expr) {
     let width = r.base.width();
     if let Some(w) = partition_window(r) {
-        return Ok((window_top_n(r, w, offset, limit), Expr::Column(width)));
+        return (window_top_n(r, w, offset, limit), Expr::Column(width));
     }
     if let Some((order, keep)) = dedup_order(r).filter(|_| offset == 0 && limit == 1) {
         // The first by arrival never changes; by time, an earlier one may still come.
@@ -255,12 +255,12 @@ fn operator(r: &Ranking, offset: u64, limit: u64, ttl: Option<Ttl>) -> Outcome<(
             r.base.columns.iter().map(|c| if append { c.clone() } else { c.clone().materialized() }).collect();
         let op = Op::Deduplicate { keys: r.partition.clone(), order, keep, ttl };
         let one = Expr::Literal(Literal { data_type: arrow_schema::DataType::Int64, value: Value::Int(1) });
-        return Ok((Rel::new(op, vec![r.base.clone()], columns, changelog), one));
+        return (Rel::new(op, vec![r.base.clone()], columns, changelog), one);
     }
     let op =
         Op::TopN { partition: r.partition.clone(), order: r.order.clone(), offset, limit, emit_row_number: true, ttl };
     let columns = numbered(&r.base, Column::materialized);
-    Ok((Rel::new(op, vec![r.base.clone()], columns, Changelog::Retract), Expr::Column(width)))
+    (Rel::new(op, vec![r.base.clone()], columns, Changelog::Retract), Expr::Column(width))
 }
 
 fn numbered(base: &Rel, map: impl Fn(Column) -> Column) -> Vec<Column> {
@@ -358,7 +358,7 @@ fn count(e: &Bound) -> Option<usize> {
 
 fn first_rows(t: &mut Translator<'_>, plan: &LogicalPlan, order: &[Sort], skip: usize, fetch: usize) -> Outcome<Rel> {
     let input = t.relation(plan)?;
-    let ttl = t.ttl_of(plan)?;
+    let ttl = t.ttl_of(plan);
     let width = input.width();
     let mut sorted = Sorted::new(input, plan.schema());
     let order = order.iter().map(|s| sorted.key(s)).collect::<Outcome<Vec<_>>>()?;
