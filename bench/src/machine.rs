@@ -20,6 +20,13 @@ pub fn describe() -> String {
     format!("machine: {cores} cores of {model}{memory}, {}", std::env::consts::OS)
 }
 
+/// Time for which this thread has really run, in nanoseconds; 0 where the system does not tell. On a shared machine the
+/// longest wall time of a batch is the scheduler's, not ours.
+pub fn thread_ns() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
 /// Resident memory in bytes, 0 where the system does not tell.
 pub fn resident() -> u64 {
     kilobytes("/proc/self/status", "VmRSS").unwrap_or(0) << 10

@@ -8,7 +8,7 @@ mod sink;
 
 use crate::machine;
 use crate::report::{Bar, Report};
-use load::{Batches, Counts, Stops, hash_words};
+use load::{Batches, Counts, Moment, Stops, hash_words};
 use sink::FileSink;
 use sluice_runtime::clock::Clock;
 use sluice_runtime::operator::{Drained, Scope};
@@ -76,16 +76,15 @@ fn growth(report: &mut Report) {
     let mut t = Counts::new();
     let keys = 25_000_000;
     let start = clock.elapsed();
-    let mut at = start;
+    let mut at = Moment::now(&clock);
     t.fill(keys, |_| {
-        let now = clock.elapsed();
-        stops.add(now - at);
+        let now = Moment::now(&clock);
+        stops.add(&at, &now);
         at = now;
     });
     let rate = keys as f64 / (clock.elapsed() - start).as_secs_f64();
     report.value("inserts from empty to 25 M keys", rate / 1e6, "M/s", Bar::None);
-    report.value("longest batch of 4096 rows", stops.longest_ms(), "ms", Bar::AtMost(20.0));
-    report.value("99.9th percentile", stops.percentile_ms(0.999), "ms", Bar::None);
+    stops.report(report, "batch of 4096 rows", 20.0);
 }
 
 fn snapshot_10m(report: &mut Report) {
@@ -112,23 +111,22 @@ fn snapshots(report: &mut Report, keys: u64) {
     let (busy, stops) = phase(&clock, &mut t, &batches, Some(&mut sink));
     let extra = machine::peak().saturating_sub(before) as f64 / before as f64;
     report.rate(format!("{keys} keys: with snapshots, without"), busy, quiet, Bar::AtLeast(0.65));
-    report.value("longest stop of a batch", stops.longest_ms(), "ms", Bar::AtMost(10.0));
-    report.value("99.9th percentile", stops.percentile_ms(0.999), "ms", Bar::None);
+    stops.report(report, "batch and its drain", 10.0);
     report.value("extra memory", extra * 100.0, "%", Bar::AtMost(15.0));
     let written = sink.finish();
     report.value(format!("snapshots of {:.0} MB on average", written.mean_mb()), written.count as f64, "", Bar::None);
 }
 
-/// Rows per second of processing, and the time of every batch with what the snapshot adds to it.
+/// Rows per second for which the thread ran, and the time of every batch with what the snapshot adds to it.
 fn phase(clock: &Clock, t: &mut Counts, batches: &Batches, mut sink: Option<&mut FileSink>) -> (f64, Stops) {
     let (mut stops, mut rows, mut busy) = (Stops::default(), 0u64, 0.0);
     let (start, mut next, mut number) = (clock.elapsed(), 1.0, 0u8);
     let mut draining = false;
     'all: loop {
         for (keys, values) in batches.iter() {
-            let at = clock.elapsed();
+            let at = Moment::now(clock);
             if let Some(sink) = sink.as_deref_mut() {
-                if !draining && (at - start).as_secs_f64() >= next && sink.is_idle() {
+                if !draining && (at.wall - start).as_secs_f64() >= next && sink.is_idle() {
                     next += 1.0;
                     let scope = if number == 0 { Scope::Full } else { Scope::Delta { rotation: number % 16 } };
                     number += 1;
@@ -140,11 +138,11 @@ fn phase(clock: &Clock, t: &mut Counts, batches: &Batches, mut sink: Option<&mut
                 }
             }
             t.update(keys, values);
-            let took = clock.elapsed() - at;
-            stops.add(took);
-            busy += took.as_secs_f64();
+            let now = Moment::now(clock);
+            stops.add(&at, &now);
+            busy += now.ran_since(&at);
             rows += keys.len() as u64;
-            if (clock.elapsed() - start).as_secs_f64() > PHASE_S && !draining {
+            if (now.wall - start).as_secs_f64() > PHASE_S && !draining {
                 break 'all;
             }
         }

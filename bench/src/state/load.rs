@@ -1,7 +1,10 @@
 //! Rows to feed, the table under test, and the times of batches.
 
 use super::sink::FileSink;
+use crate::machine;
+use crate::report::{Bar, Report};
 use sluice_core::hash::KeyHash;
+use sluice_runtime::clock::Clock;
 use sluice_runtime::operator::{Drained, Scope};
 use sluice_runtime::state::WordTable;
 use std::time::Duration;
@@ -110,22 +113,44 @@ impl Counts {
     }
 }
 
+/// A point in time, by the wall and by what this thread has run.
+pub struct Moment {
+    pub wall: Duration,
+    run_ns: u64,
+}
+
+impl Moment {
+    pub fn now(clock: &Clock) -> Self {
+        Self { wall: clock.elapsed(), run_ns: machine::thread_ns() }
+    }
+
+    /// Seconds for which the thread ran; by the wall where the system does not tell.
+    pub fn ran_since(&self, from: &Self) -> f64 {
+        if self.run_ns == 0 { (self.wall - from.wall).as_secs_f64() } else { (self.run_ns - from.run_ns) as f64 / 1e9 }
+    }
+}
+
 /// How long batches took.
 #[derive(Default)]
-pub struct Stops(Vec<f32>);
+pub struct Stops {
+    wall_ms: Vec<f32>,
+    run_ms: Vec<f32>,
+}
 
 impl Stops {
-    pub fn add(&mut self, took: Duration) {
-        self.0.push(took.as_secs_f32() * 1e3);
+    pub fn add(&mut self, from: &Moment, to: &Moment) {
+        self.wall_ms.push((to.wall - from.wall).as_secs_f32() * 1e3);
+        self.run_ms.push((to.ran_since(from) * 1e3) as f32);
     }
 
-    pub fn longest_ms(&self) -> f64 {
-        self.0.iter().copied().fold(0.0, f32::max).into()
-    }
-
-    pub fn percentile_ms(&self, p: f64) -> f64 {
-        let mut v = self.0.clone();
-        v.sort_by(f32::total_cmp);
-        v.get(((v.len().max(1) - 1) as f64 * p) as usize).copied().unwrap_or(0.0).into()
+    /// The bar is on the time that the thread ran: on a machine of its own both are the same.
+    pub fn report(mut self, report: &mut Report, what: &str, bar_ms: f64) {
+        self.wall_ms.sort_by(f32::total_cmp);
+        self.run_ms.sort_by(f32::total_cmp);
+        let at =
+            |v: &[f32], p: f64| f64::from(v.get(((v.len().max(1) - 1) as f64 * p) as usize).copied().unwrap_or(0.0));
+        report.value(format!("longest {what}, running"), at(&self.run_ms, 1.0), "ms", Bar::AtMost(bar_ms));
+        report.value(format!("99.9th percentile {what}, running"), at(&self.run_ms, 0.999), "ms", Bar::None);
+        report.value(format!("longest {what}, wall"), at(&self.wall_ms, 1.0), "ms", Bar::None);
     }
 }

@@ -280,3 +280,6 @@ impl Encoder {
         self.uploads.push((epoch, Upload { member, segment, done }));
     }
 }
+
+#[cfg(test)]
+mod tests;
