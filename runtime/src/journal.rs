@@ -423,7 +423,7 @@ impl Sender {
                 }
                 Err(e) if e.is_not_found() => return Ok(None),
                 Err(e) => {
-                    tracing::warn!(slot = slot.0, attempt, error = %e, "failed to read a journal record, trying again")
+                    tracing::warn!(slot = slot.0, attempt, error = %e, "failed to read a journal record, trying again");
                 }
             }
             tokio::time::sleep(self.jitter.wait(BETWEEN_SENDS, attempt)).await;
@@ -441,7 +441,7 @@ impl Sender {
             match highest(&*self.store, &self.paths, Some(slot)).await {
                 Ok(later) => return Ok(landed.confirm(later)?),
                 Err(e) => {
-                    tracing::warn!(slot = slot.0, attempt, error = %e, "failed to list the journal, trying again")
+                    tracing::warn!(slot = slot.0, attempt, error = %e, "failed to list the journal, trying again");
                 }
             }
             tokio::time::sleep(self.jitter.wait(BETWEEN_SENDS, attempt)).await;

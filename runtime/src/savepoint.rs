@@ -12,7 +12,7 @@ use crate::store::{self, Create, ErrorClass, OpenError, Store, StoreError};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::checksum::Checksum;
-use sluice_core::journal::ManifestRef;
+use sluice_core::journal::{ManifestRef, Tail};
 use sluice_core::manifest::{Manifest, ManifestError, ManifestKind, SegmentRef};
 use sluice_core::paths::JobPaths;
 use sluice_core::savepoint::{
@@ -203,7 +203,7 @@ pub async fn list(store: &Arc<dyn Store>, paths: &JobPaths) -> Result<Vec<Savepo
 pub async fn create(store: &Arc<dyn Store>, paths: &JobPaths, name: &str) -> Result<Savepoint, SavepointError> {
     for _ in 0..CREATE_ATTEMPTS {
         let tail = read_tail(&**store, paths).await?;
-        let summary = tail.as_ref().map(|t| t.summary()).ok_or(NotSavable::NoCheckpoint)?;
+        let summary = tail.as_ref().map(Tail::summary).ok_or(NotSavable::NoCheckpoint)?;
         let reference = savable(summary)?;
         match create_from(store, paths, name, reference).await {
             Err(SavepointError::ObjectMissing { .. }) if moved_on(store, paths, reference).await? => {}

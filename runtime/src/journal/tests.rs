@@ -151,7 +151,7 @@ async fn an_interrupted_append_decides_nothing_more() {
     let made = manifest(&journal, 1, None).await;
     faulty.fail("create", "journal/", Fault::Late, usize::MAX);
     let waiting = journal.checkpoint(&made, None, Then::Run, Commit::Now);
-    assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_mins(1), waiting).await.is_err());
     assert!(matches!(journal.stopped(None).await, Err(JournalError::InDoubt)));
     assert!(matches!(journal.checkpoint(&made, None, Then::Run, Commit::Now).await, Err(JournalError::InDoubt)));
     // It lands after all: the epoch is canonical though its maker had given up, and the next one settles it.
@@ -309,10 +309,10 @@ async fn racer(store: Arc<dyn Store>, writer: &'static str, rounds: usize) -> Ve
                 Err(_) => break,
             }
         }
-        if round % 2 == 1 {
-            if let Ok(Some(collection)) = journal.retire(2).await {
-                let _ = collection.run().await;
-            }
+        if round % 2 == 1
+            && let Ok(Some(collection)) = journal.retire(2).await
+        {
+            let _ = collection.run().await;
         }
     }
     made

@@ -85,7 +85,7 @@ impl Faulty {
             "write" => &[Fault::TimedOut, Fault::LostReply],
             _ => &[Fault::TimedOut],
         };
-        (draw % 5 == 0).then(|| faults[draw / 5 % faults.len()])
+        draw.is_multiple_of(5).then(|| faults[draw / 5 % faults.len()])
     }
 
     /// What was late arrives now.

@@ -278,7 +278,8 @@ pub fn sweep_leftovers(store: &dyn Store, prefix: &str, now: ProcTime) -> io::Re
         for entry in entries(directory)? {
             let Ok(meta) = entry.metadata() else { continue };
             let name = entry.file_name();
-            let temporary = name.to_str().is_some_and(|n| n.starts_with('.') && n.ends_with(".tmp"));
+            let temporary = name.to_str().is_some_and(|n| n.starts_with('.'))
+                && entry.path().extension().is_some_and(|e| e == "tmp");
             if meta.is_dir() {
                 sweep(&entry.path(), now, removed)?;
             } else if temporary {

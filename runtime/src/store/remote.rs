@@ -8,11 +8,12 @@ use super::{Create, ErrorClass, Listed, OpenError, Store, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+use object_store::RetryConfig;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
+use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use sluice_core::time::ProcTime;
 use std::ops::Range;
-use std::time::Duration;
 use url::Url;
 
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl ObjectBacked {
             #[cfg(feature = "aws")]
             "s3" | "s3a" => {
                 let builder = object_store::aws::AmazonS3Builder::from_env();
-                let builder = configure(builder, url, options, |b, k, v| b.with_config(k, v))?;
+                let builder = configure(builder, url, options, object_store::aws::AmazonS3Builder::with_config)?;
                 let builder = builder.with_url(url.as_str()).with_retry(no_retries());
                 Box::new(builder.build().map_err(|e| refused(url, &e))?)
             }
@@ -43,7 +44,8 @@ impl ObjectBacked {
             #[cfg(feature = "gcp")]
             "gs" => {
                 let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env();
-                let builder = configure(builder, url, options, |b, k, v| b.with_config(k, v))?;
+                let set = object_store::gcp::GoogleCloudStorageBuilder::with_config;
+                let builder = configure(builder, url, options, set)?;
                 let builder = builder.with_url(url.as_str()).with_retry(no_retries());
                 Box::new(builder.build().map_err(|e| refused(url, &e))?)
             }
@@ -52,7 +54,8 @@ impl ObjectBacked {
             #[cfg(feature = "azure")]
             "az" | "abfs" | "abfss" | "azure" => {
                 let builder = object_store::azure::MicrosoftAzureBuilder::from_env();
-                let builder = configure(builder, url, options, |b, k, v| b.with_config(k, v))?;
+                let set = object_store::azure::MicrosoftAzureBuilder::with_config;
+                let builder = configure(builder, url, options, set)?;
                 let builder = builder.with_url(url.as_str()).with_retry(no_retries());
                 Box::new(builder.build().map_err(|e| refused(url, &e))?)
             }
@@ -72,7 +75,7 @@ impl ObjectBacked {
 
     fn location(&self, path: &str) -> Path {
         let whole = [self.prefix.as_str(), path].join("/");
-        Path::from_iter(whole.split('/').filter(|p| !p.is_empty()))
+        whole.split('/').filter(|p| !p.is_empty()).collect()
     }
 
     fn relative(&self, location: &Path) -> Option<String> {
@@ -111,7 +114,7 @@ fn configure<B, K: std::str::FromStr>(
 
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 fn no_retries() -> RetryConfig {
-    RetryConfig { max_retries: 0, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() }
+    RetryConfig { max_retries: 0, retry_timeout: std::time::Duration::from_mins(1), ..RetryConfig::default() }
 }
 
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
