@@ -3,6 +3,7 @@
 //!
 //! `cargo run --profile rel -p sluice-bench -- [--list] [NAME …]`: a name selects every benchmark that contains it.
 
+mod connectors;
 mod machine;
 mod report;
 mod state;
@@ -19,7 +20,7 @@ pub struct Bench {
 
 /// Every module's list, in the order in which they run.
 fn all() -> impl Iterator<Item = &'static Bench> {
-    [state::BENCHES].into_iter().flatten()
+    [state::BENCHES, connectors::BENCHES].into_iter().flatten()
 }
 
 fn main() -> ExitCode {

@@ -160,4 +160,18 @@ mod tests {
         let e = validate_sink(&table(vec![], &[("connector", "datagen")])).unwrap_err().to_string();
         assert!(e.contains("only reads"), "{e}");
     }
+
+    /// The manual cannot lack an option.
+    #[test]
+    fn every_option_is_documented() {
+        let manual = include_str!("../../docs/connectors.md");
+        let formats = crate::format::KNOWN_OPTIONS;
+        let connectors = [filesystem::KNOWN, socket::KNOWN, nexmark::KNOWN, datagen::KNOWN];
+        for option in formats.iter().chain(&connectors).copied().flatten() {
+            assert!(manual.contains(&format!("`{option}`")), "docs/connectors.md does not explain '{option}'");
+        }
+        for connector in Connector::ALL {
+            assert!(manual.contains(&format!("\n## {}\n", connector.name())), "{connector:?}");
+        }
+    }
 }

@@ -25,6 +25,9 @@ pub const DECODE_ROWS: usize = 4096;
 /// A longer record is bad: an unclosed quote or a binary file must not eat the memory.
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
 
+/// The options of all formats.
+pub const KNOWN_OPTIONS: [&[&str]; 2] = [csv::KNOWN, json::KNOWN];
+
 /// Turns bytes into rows.
 pub trait Decoder: Send {
     /// Takes up to [`DECODE_ROWS`] whole records from the front of `input`, none that starts at or behind `stop`. With

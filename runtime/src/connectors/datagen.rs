@@ -16,7 +16,7 @@ use fields::Field;
 use sluice_core::plan::Table;
 use std::sync::Arc;
 
-const KNOWN: &[&str] = &["rows-per-second", "number-of-rows", "seed", "splits"];
+pub(super) const KNOWN: &[&str] = &["rows-per-second", "number-of-rows", "seed", "splits"];
 
 /// As in Flink.
 const ROWS_PER_SECOND: u64 = 10_000;

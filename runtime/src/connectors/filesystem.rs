@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "path",
     "format",
     "compression",

@@ -25,7 +25,7 @@ use sluice_core::plan::Table;
 use std::sync::Arc;
 use texts::Texts;
 
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "nexmark.table",
     "seed",
     "events.num",

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-const KNOWN: &[&str] = &["hostname", "port", "mode", "format", "on-error", "reconnect", "connect-timeout"];
+pub(super) const KNOWN: &[&str] = &["hostname", "port", "mode", "format", "on-error", "reconnect", "connect-timeout"];
 
 /// How often a waiting thread looks whether it should stop.
 const LOOK: Duration = Duration::from_millis(50);
