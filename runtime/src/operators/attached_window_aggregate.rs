@@ -7,7 +7,7 @@
 use super::event_times::{EventTimes, domain_of};
 use super::keys::Keys;
 use super::late::Late;
-use super::panes::{PaneId, Panes};
+use super::panes::{PaneId, Panes, RowsByPane};
 use super::window_output::{KeyGroupsSeen, WindowRows};
 use super::{BuildError, InputShape};
 use crate::aggregate::AggregateSet;
@@ -80,23 +80,14 @@ impl AttachedWindowAggregate {
 
     /// The rows of each open window, in order of the windows' first rows, and the late rows.
     fn assign(&self, starts: &EventTimes, ends: &EventTimes, rows: usize) -> (Vec<(PaneId, Vec<u32>)>, Vec<u32>) {
-        let (mut windows, mut late): (Vec<(PaneId, Vec<u32>)>, Vec<u32>) = (vec![], vec![]);
-        let mut current = usize::MAX;
+        let (mut windows, mut late) = (RowsByPane::default(), vec![]);
         for row in 0..rows {
-            let window = starts.get(row).zip(ends.get(row)).filter(|(_, end)| *end > self.closed);
-            let Some(id) = window.map(|(start, end)| PaneId { end, start }) else {
-                late.push(row as u32);
-                continue;
-            };
-            if windows.get(current).is_none_or(|(pane, _)| *pane != id) {
-                current = windows.iter().position(|(pane, _)| *pane == id).unwrap_or_else(|| {
-                    windows.push((id, vec![]));
-                    windows.len() - 1
-                });
+            match starts.get(row).zip(ends.get(row)).filter(|(_, end)| *end > self.closed) {
+                Some((start, end)) => windows.push(PaneId { end, start }, row as u32),
+                None => late.push(row as u32),
             }
-            windows[current].1.push(row as u32);
         }
-        (windows, late)
+        (windows.into_lists(), late)
     }
 
     fn next_due(&self) -> Option<Firing> {

@@ -61,6 +61,37 @@ impl PaneId {
     }
 }
 
+/// The rows of a batch by pane, in order of the panes' first rows.
+#[derive(Default)]
+pub(super) struct RowsByPane {
+    lists: Vec<(PaneId, Vec<u32>)>,
+    places: BTreeMap<PaneId, usize>,
+    last: usize,
+}
+
+impl RowsByPane {
+    /// The pane of the row before: most rows are in the same.
+    #[inline(always)]
+    pub(super) fn last(&self) -> Option<PaneId> {
+        self.lists.get(self.last).map(|(id, _)| *id)
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, id: PaneId, row: u32) {
+        if self.last() != Some(id) {
+            self.last = *self.places.entry(id).or_insert_with(|| {
+                self.lists.push((id, vec![]));
+                self.lists.len() - 1
+            });
+        }
+        self.lists[self.last].1.push(row);
+    }
+
+    pub(super) fn into_lists(self) -> Vec<(PaneId, Vec<u32>)> {
+        self.lists
+    }
+}
+
 /// Up to which end the windows of a key group are closed.
 struct Closed(i64);
 

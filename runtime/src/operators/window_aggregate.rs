@@ -15,7 +15,7 @@ use super::event_times::{EventTimes, domain_of};
 use super::groups::{Groups, HashRange};
 use super::keys::Keys;
 use super::late::Late;
-use super::panes::{PANES, PaneId, Panes};
+use super::panes::{PANES, PaneId, Panes, RowsByPane};
 use super::window_output::{KeyGroupsSeen, WindowRows};
 use super::{BuildError, InputShape};
 use crate::aggregate::{AggregateSet, Inputs};
@@ -59,12 +59,6 @@ struct Firing {
     groups: KeyGroupsSeen,
 }
 
-/// Rows of a batch that belong to one slice.
-struct SliceRows {
-    slice: TimeWindow,
-    rows: Vec<u32>,
-}
-
 impl WindowAggregate {
     pub fn new(
         node: &Node,
@@ -94,9 +88,8 @@ impl WindowAggregate {
     }
 
     /// The rows of each slice, in order of the slices' first rows, and the late rows.
-    fn assign(&self, times: &EventTimes, rows: usize) -> (Vec<SliceRows>, Vec<u32>) {
-        let (mut slices, mut late): (Vec<SliceRows>, Vec<u32>) = (vec![], vec![]);
-        let mut current = usize::MAX;
+    fn assign(&self, times: &EventTimes, rows: usize) -> (Vec<(PaneId, Vec<u32>)>, Vec<u32>) {
+        let (mut by_slice, mut late) = (RowsByPane::default(), vec![]);
         for row in 0..rows {
             let Some(mut t) = times.get(row) else {
                 late.push(row as u32);
@@ -105,19 +98,16 @@ impl WindowAggregate {
             if self.domain == TimeDomain::Processing {
                 t = t.max(self.closed);
             }
-            if !slices.get(current).is_some_and(|s| s.slice.contains(t)) {
-                current = slices.iter().position(|s| s.slice.contains(t)).unwrap_or_else(|| {
-                    slices.push(SliceRows { slice: self.grid.slice(t), rows: Vec::with_capacity(rows) });
-                    slices.len() - 1
-                });
-            }
-            slices[current].rows.push(row as u32);
+            // Dividing is only needed where the slice changes.
+            let slice = by_slice.last().filter(|id| id.window().contains(t));
+            by_slice.push(slice.unwrap_or_else(|| self.grid.slice(t).into()), row as u32);
         }
-        slices.retain_mut(|s| match self.grid.last_window_end(s.slice.end) {
+        let mut slices = by_slice.into_lists();
+        slices.retain_mut(|(slice, rows)| match self.grid.last_window_end(slice.end) {
             // Between two hops there is no window to be late for.
             None => false,
             Some(end) if end <= self.closed => {
-                late.append(&mut s.rows);
+                late.append(rows);
                 false
             }
             Some(_) => true,
@@ -126,16 +116,16 @@ impl WindowAggregate {
         (slices, late)
     }
 
-    fn add(&mut self, slice: &SliceRows, inputs: &Inputs, batch_rows: usize) {
-        let first_end = self.grid.windows_of_slice(slice.slice.end).next().map(|w| w.end);
-        let mut pane = PaneId::from(slice.slice);
+    fn add(&mut self, slice: PaneId, rows: &[u32], inputs: &Inputs, batch_rows: usize) {
+        let first_end = self.grid.windows_of_slice(slice.end).next().map(|w| w.end);
+        let mut pane = slice;
         if first_end.is_some_and(|end| end <= self.closed) {
             // Some windows of the slice have fired without these rows: they must not fire again after a restore.
-            let hashes = slice.rows.iter().map(|&row| self.keys.hashes()[row as usize]);
+            let hashes = rows.iter().map(|&row| self.keys.hashes()[row as usize]);
             self.panes.close_rows(hashes, self.closed);
-            pane = self.sum_of(slice.slice).unwrap_or(pane);
+            pane = self.sum_of(slice.window()).unwrap_or(pane);
         }
-        let rows = (slice.rows.len() < batch_rows).then_some(&slice.rows[..]);
+        let rows = (rows.len() < batch_rows).then_some(rows);
         self.panes.entry(pane, &self.keys, &self.set).update(&self.set, &self.keys, inputs, rows, |_| true);
     }
 
@@ -231,8 +221,8 @@ impl Operator for WindowAggregate {
         self.keys.read(&batch);
         let inputs = self.set.inputs(&batch.rows)?;
         let (slices, late) = self.assign(&times, batch.len());
-        for slice in &slices {
-            self.add(slice, &inputs, batch.len());
+        for (slice, rows) in &slices {
+            self.add(*slice, rows, &inputs, batch.len());
         }
         if late.is_empty() { Ok(()) } else { self.late.add(&batch.rows, late, &times.or_epoch()) }
     }
