@@ -230,6 +230,64 @@ fn the_clock_is_the_injected_one() {
     }
 }
 
+/// Arguments at the end of their range give a value or an error that says what is wrong; nothing panics.
+#[test]
+fn extreme_arguments_do_not_panic() {
+    let (most, least) = ("CAST(9223372036854775807 AS BIGINT)", "(-CAST(9223372036854775807 AS BIGINT) - 1)");
+    let mut errors = 0;
+    for template in [
+        "SUBSTRING('abc', #)",
+        "SUBSTRING('abc', 1, #)",
+        "LEFT('abc', #)",
+        "RIGHT('abc', #)",
+        "LPAD('a', #, 'x')",
+        "REPEAT('ab', #)",
+        "LOCATE('a', 'ba', #)",
+        "INSTR('ba', 'a', #)",
+        "OVERLAY('abc' PLACING 'x' FROM 1 FOR #)",
+        "OVERLAY('abc' PLACING 'x' FROM #)",
+        "SPLIT_INDEX('a,b', ',', #)",
+        "ELT(#, 'a')",
+        "CHR(#)",
+        "BIN(#)",
+        "HEX(#)",
+        "ABS(#)",
+        "SIGN(#)",
+        "ROUND(#, -3)",
+        "ROUND(5, #)",
+        "ROUND(1.5E0, #)",
+        "TRUNCATE(1.25, #)",
+        "MOD(#, -1)",
+        "# / -1",
+        "# % -1",
+        "# * #",
+        "FROM_UNIXTIME(#)",
+        "TO_TIMESTAMP_LTZ(#, 0)",
+        "TO_TIMESTAMP_LTZ(#, 3)",
+        "TO_TIMESTAMP_LTZ(#, 9)",
+        "TIMESTAMPADD(YEAR, #, DATE '2020-01-01')",
+        "TIMESTAMPADD(DAY, #, DATE '2020-01-01')",
+        "TIMESTAMPADD(SECOND, #, TIMESTAMP '2020-01-01 00:00:00')",
+        "ARRAY_SLICE(ARRAY[1, 2], #)",
+        "ARRAY_SLICE(ARRAY[1, 2], 1, #)",
+        "REGEXP_EXTRACT('a', 'a', #)",
+        "SHA2('a', #)",
+        "CAST(# AS DECIMAL(38, 30))",
+        "CAST(# AS TINYINT)",
+        "CAST(# AS DOUBLE)",
+        "POWER(#, 2)",
+        "TIMESTAMP '2020-01-01 00:00:00' + INTERVAL '1' DAY * #",
+    ] {
+        for value in [most, least] {
+            if let Err(e) = evaluate("Europe/Berlin", &template.replace('#', value)) {
+                assert!(!e.contains("panic") && !e.contains("this is a bug"), "{template}: {e}");
+                errors += 1;
+            }
+        }
+    }
+    assert!(errors > 5, "only {errors} were refused");
+}
+
 /// The documentation names every function, and none that there is not.
 #[test]
 fn the_manual_lists_every_function() {

@@ -5,6 +5,8 @@
 //! result types at once, and none says so. What depends on chance (`RAND()` without a seed, `UUID()`) is refused by not being here: a
 //! replay after a crash would see other values. What reads the clock is here for its type only; the runtime answers from the
 //! injected clock (see [`clock::ClockFunction`]).
+#![allow(clippy::unnecessary_wraps, reason = "functions in a table share one signature")]
+#![allow(clippy::single_match_else, reason = "a match shows both ways out side by side")]
 
 mod arrays;
 mod calendar;

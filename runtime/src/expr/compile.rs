@@ -106,9 +106,10 @@ impl Compiler<'_> {
             | BinaryOp::GtEq
             | BinaryOp::IsDistinctFrom
             | BinaryOp::IsNotDistinctFrom => {
-                if !comparable(&lt, &rt) {
-                    return Err(mismatch());
-                }
+                let (l, r) = match common(&lt, &rt).ok_or_else(mismatch)? {
+                    None => (l, r),
+                    Some(t) => (coerced(l, &lt, &t)?, coerced(r, &rt, &t)?),
+                };
                 Ok((Node::Compare(Box::new(Compare { op, left: l, right: r })), DataType::Boolean))
             }
             _ => {
@@ -306,13 +307,33 @@ fn conditional(function: &str, args: &[Expr]) -> Option<Expr> {
     }
 }
 
-/// Times of one kind compare whatever their zone: the instant counts.
-fn comparable(left: &DataType, right: &DataType) -> bool {
+/// What both sides of a comparison are cast to; inside: nothing to do; `None`: they do not compare. Decimals of different
+/// width and times of different units come from plans whose operands were typed apart.
+fn common(left: &DataType, right: &DataType) -> Option<Option<DataType>> {
+    use DataType::{Decimal128, Null, Timestamp};
     match (left, right) {
-        (DataType::Timestamp(l, _), DataType::Timestamp(r, _)) => l == r,
-        (DataType::Decimal128(_, l), DataType::Decimal128(_, r)) => l == r,
-        _ => left == right || *left == DataType::Null || *right == DataType::Null,
+        (l, r) if l == r => Some(None),
+        (Null, t) | (t, Null) => Some(Some(t.clone())),
+        (Timestamp(_, l), Timestamp(_, r)) if l.is_some() != r.is_some() => None,
+        (Decimal128(..), Decimal128(..)) | (Timestamp(..), Timestamp(..)) => {
+            functions::types::common_type(&[left.clone(), right.clone()]).ok().map(Some)
+        }
+        _ => None,
     }
+}
+
+fn coerced(node: Node, from: &DataType, to: &DataType) -> Result<Node, ExprError> {
+    if from == to {
+        return Ok(node);
+    }
+    let cast = Cast::new(from, to, false)?;
+    Ok(match node {
+        Node::Constant(v) => match cast.apply(&v) {
+            Ok(v) => Node::Constant(v),
+            Err(_) => Node::Cast(Box::new(Node::Constant(v)), cast),
+        },
+        node => Node::Cast(Box::new(node), cast),
+    })
 }
 
 fn integer(node: &Node) -> Option<i64> {

@@ -16,6 +16,14 @@ pub(super) fn evaluate(
 ) -> Result<ArrayRef, OperatorError> {
     let (ls, rs) = (scale_of(left), scale_of(right));
     let to = DataType::Decimal128(precision, scale);
+    let bound = bound(precision);
+    let fits = |v: &i128| v.unsigned_abs() < bound;
+    // `0.908 * price`: the common shape needs no rounding.
+    if op == BinaryOp::Multiply && ls + rs == scale {
+        return pairwise::<Decimal128Type, Decimal128Type, Decimal128Type>(left, right, &to, |a, b| {
+            Ok(a.checked_mul(b).filter(fits))
+        });
+    }
     pairwise::<Decimal128Type, Decimal128Type, Decimal128Type>(left, right, &to, |a, b| {
         if b == 0 && matches!(op, BinaryOp::Divide | BinaryOp::Modulo) {
             return Err(failed("DECIMAL division", "division by zero; guard it with NULLIF or CASE"));
@@ -27,8 +35,13 @@ pub(super) fn evaluate(
             BinaryOp::Divide => divide(a, b, i32::from(scale) - i32::from(ls) + i32::from(rs)),
             _ => remainder(a, ls, b, rs, scale),
         };
-        Ok(exact.filter(|v| fits(*v, precision)))
+        Ok(exact.filter(fits))
     })
+}
+
+/// The smallest magnitude with more than `precision` digits.
+pub(super) fn bound(precision: u8) -> u128 {
+    10u128.pow(u32::from(precision.min(38)))
 }
 
 fn scale_of(operand: &Operand) -> i8 {
@@ -40,7 +53,7 @@ fn scale_of(operand: &Operand) -> i8 {
 
 /// Whether a value has at most so many digits.
 pub(super) fn fits(v: i128, precision: u8) -> bool {
-    v.unsigned_abs() < 10u128.pow(u32::from(precision.min(38)))
+    v.unsigned_abs() < bound(precision)
 }
 
 fn add(a: i128, a_scale: i8, b: i128, b_scale: i8, scale: i8, subtract: bool) -> Option<i128> {
@@ -85,6 +98,9 @@ fn power(places: u32) -> Option<i256> {
 /// To another number of places; fewer places round half up (away from zero). `None`: too large.
 pub(super) fn rescale(v: i128, from: i8, to: i8) -> Option<i128> {
     let places = i32::from(to) - i32::from(from);
+    if places == 0 {
+        return Some(v);
+    }
     let factor = 10i128.checked_pow(places.unsigned_abs());
     if places >= 0 {
         return if v == 0 { Some(0) } else { v.checked_mul(factor?) };

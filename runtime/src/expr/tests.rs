@@ -105,6 +105,20 @@ fn doubles_compare_as_in_java() {
 }
 
 #[test]
+fn decimals_and_times_of_different_width_compare() {
+    use arrow::datatypes::TimeUnit;
+    let literal = |data_type, value| Expr::Literal(Literal { data_type, value });
+    let decimal = |v, p, s| literal(DataType::Decimal128(p, s), Value::Decimal(v));
+    assert_eq!(show(&binary(BinaryOp::Eq, decimal(150, 10, 2), decimal(15, 5, 1))), ["true"; 5].join("|"));
+    let time = |v, unit| literal(DataType::Timestamp(unit, None), Value::Int(v));
+    let e = binary(BinaryOp::Lt, time(1, TimeUnit::Second), time(1001, TimeUnit::Millisecond));
+    assert_eq!(show(&e), ["true"; 5].join("|"));
+    let null = literal(DataType::Null, Value::Null);
+    assert_eq!(show(&binary(BinaryOp::Eq, col(0), null)), ["null"; 5].join("|"));
+    assert!(CompiledExpr::new(&binary(BinaryOp::Eq, col(0), col(2)), &rows().schema(), &clock()).is_err());
+}
+
+#[test]
 fn casts_fail_or_give_null() {
     let message = error(&Expr::Cast { expr: Box::new(col(2)), to: DataType::Int32 });
     assert_eq!(

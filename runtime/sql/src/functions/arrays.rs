@@ -123,7 +123,7 @@ fn extend(call: &Call, front: bool) -> Result<ArrayRef> {
 /// In the order of first appearance.
 fn array_distinct(call: &Call) -> Result<ArrayRef> {
     let lists = Lists::of(call, 0)?;
-    let pool = Pool::of(&[lists.items.clone()])?;
+    let pool = Pool::of(std::slice::from_ref(&lists.items))?;
     lists.pick(call, &pool.items, |_, range| {
         let mut seen = std::collections::HashSet::new();
         range.filter(|&i| seen.insert(pool.at(i))).collect()
@@ -155,7 +155,7 @@ fn array_slice(call: &Call) -> Result<ArrayRef> {
 /// Ascending with NULLs first, descending with NULLs last, unless said otherwise.
 fn array_sort(call: &Call) -> Result<ArrayRef> {
     let lists = Lists::of(call, 0)?;
-    let pool = Pool::of(&[lists.items.clone()])?;
+    let pool = Pool::of(std::slice::from_ref(&lists.items))?;
     let flag = |i: usize| if call.has(i) { call.booleans(i).map(Some) } else { Ok(None) };
     let (ascending, nulls_first) = (flag(1)?, flag(2)?);
     pick(call, &pool.items, |row| {
@@ -174,7 +174,7 @@ fn array_sort(call: &Call) -> Result<ArrayRef> {
 /// NULL items do not count; NULL of an empty array.
 fn extreme(call: &Call, greatest: bool) -> Result<ArrayRef> {
     let lists = Lists::of(call, 0)?;
-    let pool = Pool::of(&[lists.items.clone()])?;
+    let pool = Pool::of(std::slice::from_ref(&lists.items))?;
     let indices: UInt32Array = (0..call.rows)
         .map(|row| {
             let values = lists.get(row)?.filter(|&i| pool.items.is_valid(i));

@@ -253,6 +253,9 @@ fn added_type(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<
     })
 }
 
+/// Ten million years: beyond every type, and safe to calculate with.
+const MONTHS_MAX: i64 = 120_000_000;
+
 fn timestampadd(call: &Call) -> Result<ArrayRef> {
     let (names, counts, times) = (call.texts(0)?, call.longs(1)?, Walls::of(call, 2)?);
     let clock = matches!(call.returns, DataType::Time32(_) | DataType::Time64(_));
@@ -264,7 +267,10 @@ fn timestampadd(call: &Call) -> Result<ArrayRef> {
         let offset = -i128::from(times.offset(row)) * 1_000_000_000;
         let Some(utc) = t.add_nanos(offset) else { return Ok(None) };
         let moved = match unit.months() {
-            Some(months) => Some(Wall { days: add_months(utc.days, months * count), nanos: utc.nanos }),
+            Some(months) => match months.checked_mul(count).filter(|m| m.abs() <= MONTHS_MAX) {
+                Some(months) => Some(Wall { days: add_months(utc.days, months), nanos: utc.nanos }),
+                None => return exec_err!("TIMESTAMPADD: {count} {name} is out of the range of time"),
+            },
             None => match unit.nanos() {
                 Some(nanos) => utc.add_nanos(i128::from(nanos) * i128::from(count)),
                 None => return exec_err!("{name} is not a unit that can be added"),

@@ -343,7 +343,7 @@ fn read_field<'a>(
     let run = text.bytes().take_while(u8::is_ascii_digit).count();
     let width = match (letter, count) {
         ('S', _) => count,
-        ('y' | 'u', 2) | (_, 2) if !lenient || reserved > 0 => 2,
+        (_, 2) if !lenient || reserved > 0 => 2,
         _ => run.saturating_sub(reserved).min(18),
     };
     let width = if lenient && letter == 'S' { run } else { width };

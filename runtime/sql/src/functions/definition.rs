@@ -89,6 +89,8 @@ pub enum Returns {
     Computed(fn(&[DataType], &[Option<&ScalarValue>]) -> Result<DataType>),
 }
 
+/// From the types given to the types wanted.
+pub type Coerce = fn(&[DataType]) -> Result<Vec<DataType>>;
 pub type Eval = fn(&Call) -> Result<ArrayRef>;
 
 /// A scalar function of ours.
@@ -103,7 +105,7 @@ pub struct Function {
     /// The last parameter may be repeated.
     pub variadic: bool,
     /// The arguments are coerced to what this says instead of one by one (`GREATEST`, `COALESCE`: one common type).
-    pub coerce_all: Option<fn(&[DataType]) -> Result<Vec<DataType>>>,
+    pub coerce_all: Option<Coerce>,
     pub returns: Returns,
     pub eval: Eval,
     /// False for functions of the clock.
@@ -124,19 +126,23 @@ impl Function {
             deterministic: true,
         }
     }
+    #[must_use]
     pub fn alias(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
     }
+    #[must_use]
     pub fn optional(mut self, count: usize) -> Self {
         self.optional = count;
         self
     }
+    #[must_use]
     pub fn variadic(mut self) -> Self {
         self.variadic = true;
         self
     }
-    pub fn coerce_all(mut self, coerce: fn(&[DataType]) -> Result<Vec<DataType>>) -> Self {
+    #[must_use]
+    pub fn coerce_all(mut self, coerce: Coerce) -> Self {
         self.coerce_all = Some(coerce);
         self
     }

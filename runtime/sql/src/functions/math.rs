@@ -6,6 +6,7 @@ use super::text_form::write_decimal;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use datafusion_common::{Result, ScalarValue, exec_err};
+use std::fmt::Write;
 
 type Unary = fn(f64) -> f64;
 
@@ -230,7 +231,7 @@ fn shorten_double(v: f64, places: i64, half_up: bool) -> f64 {
     if places >= scale {
         return v;
     }
-    let Some(unit) = power(scale - places) else { return 0.0 };
+    let Some(unit) = power(scale.saturating_sub(places)) else { return 0.0 };
     let whole = divide(digits, unit, half_up);
     format!("{whole}e{}", -places).parse().unwrap_or(v)
 }
@@ -239,7 +240,7 @@ fn shorten_double(v: f64, places: i64, half_up: bool) -> f64 {
 fn cut(v: i128, scale: i8, places: i64, to: i8, half_up: bool) -> Option<i128> {
     let scale = i64::from(scale);
     let (v, scale) = if places < scale {
-        match power(scale - places) {
+        match power(scale.saturating_sub(places)) {
             Some(unit) => (divide(v, unit, half_up), places),
             None => (0, places),
         }
@@ -247,6 +248,9 @@ fn cut(v: i128, scale: i8, places: i64, to: i8, half_up: bool) -> Option<i128> {
         (v, scale)
     };
     let to = i64::from(to);
+    if v == 0 {
+        return Some(0);
+    }
     if to >= scale { v.checked_mul(power(to - scale)?) } else { Some(divide(v, power(scale - to)?, half_up)) }
 }
 
@@ -319,14 +323,14 @@ fn scale(call: &Call, i: usize) -> i8 {
 /// Two's complement without leading zeros.
 fn bin(call: &Call) -> Result<ArrayRef> {
     let v = call.longs(0)?;
-    call.collect_text(|row, out| Ok(v.get(row).map(|v| out.push_str(&format!("{v:b}"))).is_some()))
+    call.collect_text(|row, out| Ok(v.get(row).is_some_and(|v| write!(out, "{v:b}").is_ok())))
 }
 
 /// Numbers as two's complement, text by its bytes; upper case.
 fn hex(call: &Call) -> Result<ArrayRef> {
     if call.args[0].array.data_type().is_integer() {
         let v = call.longs(0)?;
-        return call.collect_text(|row, out| Ok(v.get(row).map(|v| out.push_str(&format!("{v:X}"))).is_some()));
+        return call.collect_text(|row, out| Ok(v.get(row).is_some_and(|v| write!(out, "{v:X}").is_ok())));
     }
     let v = call.bytes(0)?;
     call.collect_text(|row, out| {

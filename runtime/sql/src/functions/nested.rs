@@ -124,7 +124,7 @@ impl Pool {
         let arrays: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
         let items = concat(&arrays)?;
         let converter = RowConverter::new(vec![SortField::new(items.data_type().clone())])?;
-        let rows = converter.convert_columns(&[items.clone()])?;
+        let rows = converter.convert_columns(std::slice::from_ref(&items))?;
         let mut starts = vec![];
         let mut start = 0;
         for part in parts {

@@ -58,7 +58,7 @@ fn locate(call: &Call) -> Result<ArrayRef> {
                 None => return Ok(None),
             },
         };
-        let skip = (from - 1).max(0);
+        let skip = from.saturating_sub(1).max(0);
         if skip > s.chars().count() as i64 {
             return Ok(Some(0));
         }
@@ -82,13 +82,13 @@ fn instr(call: &Call) -> Result<ArrayRef> {
         let part: Vec<char> = part.chars().collect();
         let hit = |i: &usize| text.get(*i..).is_some_and(|t| t.starts_with(&part));
         let nth = nth as usize - 1;
-        let found = if from > 0 {
-            (from as usize - 1..text.len()).filter(hit).nth(nth)
-        } else if from < 0 {
-            let end = text.len() as i64 + from;
-            (0..=end.max(-1)).rev().map(|i| i as usize).filter(hit).nth(nth)
-        } else {
-            None
+        let found = match from {
+            1.. => (from as usize - 1..text.len()).filter(hit).nth(nth),
+            0 => None,
+            _ => {
+                let end = text.len() as i64 + from;
+                (0..=end.max(-1)).rev().map(|i| i as usize).filter(hit).nth(nth)
+            }
         };
         Ok(Some(found.map_or(0, |i| i as i32 + 1)))
     })

@@ -4,7 +4,7 @@ use super::definition::Param::{Any, Long, Text};
 use super::definition::{Call, Function, Returns};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Int32Type};
-use datafusion_common::Result;
+use datafusion_common::{Result, exec_err};
 
 pub(super) fn functions() -> Vec<Function> {
     let text = || Returns::Type(DataType::Utf8);
@@ -105,10 +105,25 @@ fn concat_ws(call: &Call) -> Result<ArrayRef> {
     })
 }
 
+/// A text that one call may make: far above any record, far below what ends a process.
+const TEXT_BYTES_MAX: usize = 64 << 20;
+
+fn refuse_long(call: &Call, bytes: usize) -> Result<()> {
+    if bytes > TEXT_BYTES_MAX {
+        return exec_err!(
+            "{} would make a text of {bytes} bytes, more than {TEXT_BYTES_MAX}",
+            call.function.to_uppercase()
+        );
+    }
+    Ok(())
+}
+
 fn repeat(call: &Call) -> Result<ArrayRef> {
     let (s, n) = (call.texts(0)?, call.longs(1)?);
     call.collect_text(|row, out| {
         let (Some(s), Some(n)) = (s.get(row), n.get(row)) else { return Ok(false) };
+        let n = usize::try_from(n).unwrap_or(0);
+        refuse_long(call, s.len().saturating_mul(n))?;
         (0..n).for_each(|_| out.push_str(s));
         Ok(true)
     })
@@ -162,7 +177,7 @@ fn overlay(call: &Call) -> Result<ArrayRef> {
         out.push_str(new);
         // Nothing is left behind a length that is not positive: so Flink has it.
         if length > 0 {
-            out.extend(s.chars().skip((start - 1 + length) as usize));
+            out.extend(s.chars().skip((start - 1).saturating_add(length) as usize));
         }
         Ok(true)
     })
@@ -227,6 +242,7 @@ fn pad(call: &Call, at_left: bool) -> Result<ArrayRef> {
         if fill.is_empty() {
             return Ok(false);
         }
+        refuse_long(call, length)?;
         let count = s.chars().count();
         let padding = fill.chars().cycle().take(length.saturating_sub(count));
         if at_left {

@@ -205,7 +205,7 @@ fn from_unixtime(call: &Call) -> Result<ArrayRef> {
     call.collect_text(|row, out| {
         let Some(seconds) = seconds.get(row) else { return Ok(false) };
         let Some(format) = optional(formats.as_ref(), row, DEFAULT_PATTERN) else { return Ok(false) };
-        let local = Wall::from_seconds(seconds + zone.offset_at(seconds), 0);
+        let local = Wall::from_seconds(seconds.saturating_add(zone.offset_at(seconds)), 0);
         pattern(format)?.format(out, local, None).map_err(DataFusionError::Execution)?;
         Ok(true)
     })

@@ -86,7 +86,7 @@ impl Walls {
                 Kind::Timestamp(per_second, zone) => {
                     let seconds = v.div_euclid(per_second);
                     let nanos = v.rem_euclid(per_second) * (1_000_000_000 / per_second);
-                    Wall::from_seconds(seconds + zone.offset_at(seconds), nanos as u32)
+                    Wall::from_seconds(seconds.saturating_add(zone.offset_at(seconds)), nanos as u32)
                 }
             }
         })
@@ -126,7 +126,7 @@ pub(super) fn collect(call: &Call, mut f: impl FnMut(usize) -> Result<Option<Wal
 
 fn stored(wall: Wall, to: &DataType) -> Result<i64> {
     let v = match to {
-        DataType::Date32 => Some(wall.days),
+        DataType::Date32 => i32::try_from(wall.days).ok().map(i64::from),
         DataType::Time32(unit) | DataType::Time64(unit) => Some(wall.nanos / (1_000_000_000 / per_second(*unit))),
         DataType::Timestamp(unit, _) => {
             let v = wall.total_nanos().div_euclid(i128::from(1_000_000_000 / per_second(*unit)));

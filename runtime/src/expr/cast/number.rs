@@ -57,6 +57,14 @@ fn from<T: ArrowPrimitiveType>(
         UInt32 => Arc::new(array.unary::<_, UInt32Type>(|v| read(v).int64() as u32)),
         Float32 => Arc::new(array.unary::<_, Float32Type>(|v| read(v).double() as f32)),
         Float64 => Arc::new(array.unary::<_, Float64Type>(|v| read(v).double())),
+        // An integer that fits whatever its value: no checks per row.
+        Decimal128(precision, scale)
+            if *scale >= 0 && whole_digits::<T>() <= i32::from(*precision) - i32::from(*scale) =>
+        {
+            let factor = 10i128.pow(scale.unsigned_abs().into());
+            let converted = array.unary::<_, Decimal128Type>(|v| i128::from(read(v).int64()) * factor);
+            Arc::new(converted.with_data_type(to.clone()))
+        }
         Decimal128(precision, scale) => {
             let converted: PrimitiveArray<Decimal128Type> =
                 array.iter().map(|v| v.and_then(|v| read(v).decimal(*precision, *scale))).collect();
@@ -68,6 +76,17 @@ fn from<T: ArrowPrimitiveType>(
         }
         other => return Err(mistyped("CAST", other)),
     })
+}
+
+/// Digits of the largest value of an integer type; more than any DECIMAL has for the others.
+fn whole_digits<T: ArrowPrimitiveType>() -> i32 {
+    match T::DATA_TYPE {
+        DataType::Int8 | DataType::UInt8 => 3,
+        DataType::Int16 | DataType::UInt16 => 5,
+        DataType::Int32 | DataType::UInt32 => 10,
+        DataType::Int64 => 19,
+        _ => i32::MAX,
+    }
 }
 
 impl Number {
