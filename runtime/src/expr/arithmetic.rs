@@ -144,8 +144,13 @@ fn shift(time: &Operand, interval: &Operand, sign: i64, to: &DataType) -> Result
                 return Ok(Some(add_months(t, months) + (nanos / 86_400_000_000_000) as i64));
             }
             let day = per_second * 86_400;
-            let date = if months == 0 { t } else { add_months(t.div_euclid(day), months) * day + t.rem_euclid(day) };
-            let exact = i128::from(date) + nanos * i128::from(per_second) / 1_000_000_000;
+            let date = match months {
+                0 => i128::from(t),
+                _ => {
+                    i128::from(add_months(t.div_euclid(day), months)) * i128::from(day) + i128::from(t.rem_euclid(day))
+                }
+            };
+            let exact = date + nanos * i128::from(per_second) / 1_000_000_000;
             let exact = if clock { exact.rem_euclid(i128::from(day)) } else { exact };
             match i64::try_from(exact) {
                 Ok(v) => Ok(Some(v)),
