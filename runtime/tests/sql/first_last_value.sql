@@ -1,4 +1,5 @@
 -- FIRST_VALUE and LAST_VALUE in arrival order.
+-- order: arrival
 
 CREATE TABLE scores (
   team STRING,

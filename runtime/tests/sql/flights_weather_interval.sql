@@ -1,4 +1,5 @@
 -- Flights and the weather of their hour, as an interval join.
+-- The weather comes station by station, each a month long: its disorder is a month.
 
 CREATE TABLE flights (
   `year` INT, `month` INT, `day` INT, dep_time INT, sched_dep_time INT, dep_delay INT, arr_time INT, sched_arr_time INT,
@@ -16,7 +17,7 @@ CREATE TABLE weather (
   origin STRING, `year` INT, `month` INT, `day` INT, `hour` INT, temp DOUBLE, dewp DOUBLE, humid DOUBLE, wind_dir INT,
   wind_speed DOUBLE, wind_gust DOUBLE, precip DOUBLE, pressure DOUBLE, visib DOUBLE, time_hour STRING,
   ts AS TO_TIMESTAMP(time_hour, 'yyyy-MM-dd''T''HH:mm:ss''Z'''),
-  WATERMARK FOR ts AS ts - INTERVAL '1' DAY
+  WATERMARK FOR ts AS ts - INTERVAL '40' DAY
 ) WITH (
   'connector' = 'filesystem',
   'path' = '${FLIGHTS}/weather-2013-01.csv',

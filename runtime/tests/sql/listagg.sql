@@ -1,4 +1,5 @@
 -- LISTAGG in arrival order per key, default and given separator.
+-- order: arrival
 
 CREATE TABLE scores (
   team STRING,
