@@ -1,7 +1,8 @@
 //! From a key to its rows: an index over a [`RowSlab`], in memory only.
 //!
 //! Key bytes → the first and last row of a chain in order of arrival; the links are in the rows. [`RowIndex`] leads from the
-//! bytes of a whole row to that row, so that a retraction finds it without walking its chain.
+//! bytes of a whole row to that row, so that a retraction finds it without walking its chain; [`RowQueues`] does where copies
+//! are rows of their own.
 
 use super::row_slab::{RowId, RowSlab, stored_hash};
 use hashbrown::HashTable;
@@ -104,8 +105,66 @@ impl Default for RowIndex {
     }
 }
 
+/// Bytes of a row → the rows with these bytes, in order of arrival: where every copy has a place of its own.
+#[derive(Debug)]
+pub struct RowQueues {
+    shards: Vec<HashTable<Queue>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    head: RowId,
+    tail: RowId,
+}
+
+impl Default for RowQueues {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| HashTable::new()).collect() }
+    }
+}
+
+impl RowQueues {
+    /// The earliest row with these bytes.
+    pub fn first(&self, rows: &RowSlab, bytes: &[u8]) -> Option<RowId> {
+        let hash = hash_row(bytes);
+        self.shards[shard(hash)].find(spread(hash), |q| *rows.get(q.head).bytes == *bytes).map(|q| q.head)
+    }
+
+    pub fn push(&mut self, rows: &mut RowSlab, id: RowId) {
+        let hash = hash_row(&rows.get(id).bytes);
+        let shard = &mut self.shards[shard(hash)];
+        if let Some(queue) = shard.find_mut(spread(hash), |q| rows.get(q.head).bytes == rows.get(id).bytes) {
+            rows.link(queue.tail, id);
+            queue.tail = id;
+            return;
+        }
+        shard.insert_unique(spread(hash), Queue { head: id, tail: id }, |q| spread(hash_row(&rows.get(q.head).bytes)));
+    }
+
+    pub fn unlink(&mut self, rows: &mut RowSlab, id: RowId) {
+        let (hash, prev, next) = (hash_row(&rows.get(id).bytes), rows.get(id).prev, rows.get(id).next);
+        if prev.is_none() || next.is_none() {
+            let entry = self.shards[shard(hash)]
+                .find_entry(spread(hash), |q| q.head == id || q.tail == id)
+                .expect("a row at the end of a queue is known to the queue");
+            if prev.is_none() && next.is_none() {
+                entry.remove();
+            } else if prev.is_none() {
+                entry.into_mut().head = next;
+            } else {
+                entry.into_mut().tail = prev;
+            }
+        }
+        rows.unlink(id);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.shards.iter().map(|s| s.capacity() * (size_of::<Queue>() + 1)).sum()
+    }
+}
+
 /// Of a whole row: another hash than the key's, for rows of one key differ.
-pub fn hash_row(bytes: &[u8]) -> u64 {
+fn hash_row(bytes: &[u8]) -> u64 {
     KeyHash::new().bytes(bytes).finish()
 }
 

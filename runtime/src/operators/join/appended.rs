@@ -189,7 +189,7 @@ impl Appended {
         let mut at = 0;
         while open - at >= CHUNK {
             let chunk = all.slice(at, CHUNK);
-            self.bytes += chunk.columns().iter().map(|c| slice_bytes(c)).sum::<usize>();
+            self.bytes += chunk.columns().iter().map(slice_bytes).sum::<usize>();
             self.closed.push(chunk);
             at += CHUNK;
         }

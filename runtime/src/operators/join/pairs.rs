@@ -94,7 +94,7 @@ impl PairShape {
             Side::Left => probe.into_iter().chain(stored).collect(),
             Side::Right => stored.into_iter().chain(probe).collect(),
         };
-        let count = columns.first().map_or(0, |c| c.len());
+        let count = columns.first().map_or(0, Array::len);
         let columns = match &self.residual {
             None => columns,
             Some(residual) => {
@@ -103,7 +103,7 @@ impl PairShape {
                 filter_record_batch(&both, &keep).map_err(OperatorError::Output)?.columns().to_vec()
             }
         };
-        let count = columns.first().map_or(0, |c| c.len());
+        let count = columns.first().map_or(0, Array::len);
         if count == 0 {
             return Ok(None);
         }

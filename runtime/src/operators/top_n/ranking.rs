@@ -6,7 +6,7 @@
 
 use crate::operator::OperatorError;
 use crate::operators::BuildError;
-use crate::operators::key_chains::{KeyChains, hash_row};
+use crate::operators::key_chains::RowQueues;
 use crate::operators::row_slab::{RowId, RowSlab, stored_hash};
 use crate::row::{RowBuffer, RowCodec};
 use arrow::array::{ArrayRef, RecordBatch};
@@ -18,7 +18,7 @@ use sluice_core::plan::SortKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// As in [`KeyChains`]: growing one part never stops a batch for long.
+/// As in [`RowQueues`]: growing one part never stops a batch for long.
 const SHARDS: usize = 256;
 
 /// A row's place: its sort key, then its arrival number.
@@ -63,7 +63,7 @@ pub struct Ranking {
     pub rows: RowSlab,
     shards: Vec<HashTable<Partition>>,
     /// Row bytes → equal rows in order of arrival; only where rows can be taken back.
-    equals: Option<KeyChains>,
+    equals: Option<RowQueues>,
     limit: usize,
     pub codec: RowCodec,
     key_codec: RowCodec,
@@ -91,7 +91,7 @@ impl Ranking {
         Ok(Self {
             rows: RowSlab::new(0),
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
-            equals: retracts.then(KeyChains::default),
+            equals: retracts.then(RowQueues::default),
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             codec: RowCodec::new(&all)?,
             key_codec: RowCodec::new(&keys.iter().map(|c| data_type(*c)).collect::<Vec<_>>())?,
@@ -148,8 +148,7 @@ impl Ranking {
     fn place(&mut self, key: &[u8], sort: &[u8], id: RowId, time: i64) -> Inserted {
         let (hash, seq) = (self.rows.get(id).hash, self.rows.get(id).seq);
         if let Some(equals) = &mut self.equals {
-            let bytes = self.rows.get(id).bytes.clone();
-            equals.push(&mut self.rows, hash_row(&bytes), &bytes, id);
+            equals.push(&mut self.rows, id);
         }
         let keeps_rest = self.equals.is_some();
         let limit = self.limit;
@@ -186,16 +185,14 @@ impl Ranking {
 
     /// The earliest of the rows equal to this one.
     pub fn find(&self, bytes: &[u8]) -> Option<RowId> {
-        let id = self.equals.as_ref()?.first(hash_row(bytes), bytes);
-        (!id.is_none()).then_some(id)
+        self.equals.as_ref()?.first(&self.rows, bytes)
     }
 
     /// Takes a row out of its partition; it stays in the slab until [`RowSlab::remove`]. `sort` is the row's sort key.
     pub fn take_out(&mut self, key: &[u8], sort: &[u8], id: RowId, time: i64) -> Removed {
         let (hash, seq) = (self.rows.get(id).hash, self.rows.get(id).seq);
         if let Some(equals) = &mut self.equals {
-            let row_hash = hash_row(&self.rows.get(id).bytes);
-            equals.unlink(&mut self.rows, row_hash, id);
+            equals.unlink(&mut self.rows, id);
         }
         let place: Place = (sort.into(), seq);
         let Ok(mut entry) = self.shards[shard(hash)].find_entry(spread(hash), |p| p.hash == hash && *p.key == *key)
@@ -249,8 +246,7 @@ impl Ranking {
         let Partition { top, rest, .. } = partition;
         for (place, id) in top.into_iter().map(|r| (r.place, r.id)).chain(rest) {
             if let Some(equals) = &mut self.equals {
-                let row_hash = hash_row(&self.rows.get(id).bytes);
-                equals.unlink(&mut self.rows, row_hash, id);
+                equals.unlink(&mut self.rows, id);
             }
             self.heap = self.heap.saturating_sub(place.0.len() + size_of::<Ranked>());
             self.rows.remove(id);
@@ -278,7 +274,7 @@ impl Ranking {
     }
 
     pub fn bytes(&self) -> usize {
-        self.rows.bytes() + self.heap + self.equals.as_ref().map_or(0, KeyChains::bytes)
+        self.rows.bytes() + self.heap + self.equals.as_ref().map_or(0, RowQueues::bytes)
     }
 }
 
