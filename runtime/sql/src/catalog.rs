@@ -143,10 +143,10 @@ impl Catalog {
             if let ColumnKind::Computed(tokens) = &c.kind {
                 let (bound, df) = bind::scalar(self, tokens, &d.name, schema.clone())?;
                 let e = expr::translate(&bound, &df)?;
-                let (data_type, nullable) = coerce::type_of(&bound, &df)?;
+                let (data_type, _) = coerce::type_of(&bound, &df)?;
                 let is_proctime = matches!(&e, Expr::Call { function, .. } if function == "proctime");
                 let role = if is_proctime { Role::ProcessingTime } else { Role::Plain };
-                columns.push(Column::new(&c.name, data_type, nullable).with_role(role));
+                columns.push(Column::new(&c.name, data_type, true).with_role(role));
                 exprs.push(e);
             } else {
                 columns.push(physical[next].clone());

@@ -95,7 +95,12 @@ impl Column {
         if let Some(t) = &self.flink_type {
             metadata.insert(TYPE_KEY.to_owned(), t.clone());
         }
-        if self.role == Role::ProcessingTime {
+        let by_clock = match self.role {
+            Role::ProcessingTime => true,
+            Role::WindowStart(id) | Role::WindowEnd(id) | Role::WindowTime(id) => id.processing,
+            Role::Plain | Role::EventTime => false,
+        };
+        if by_clock {
             metadata.insert(sluice_core::plan::TIME_KEY.to_owned(), sluice_core::plan::TIME_PROCESSING.to_owned());
         }
         f.with_metadata(metadata)

@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use datafusion_common::{DFSchema, DFSchemaRef};
 use datafusion_expr::logical_plan::{Distinct, Union};
 use datafusion_expr::{Expr as Bound, LogicalPlan};
-use sluice_core::plan::expr::Expr;
+use sluice_core::plan::expr::{Expr, Value};
 use sluice_core::plan::{Changelog, Op, Ttl, Watermark};
 
 /// One statement's translation.
@@ -108,6 +108,7 @@ impl<'a> Translator<'a> {
         let mut columns = columns_of(&u.schema);
         for (i, c) in columns.iter_mut().enumerate() {
             // A time attribute survives if all arms have it; windows do not, each arm has its own.
+            c.nullable = inputs.iter().any(|x| x.columns[i].nullable);
             let role = inputs[0].columns[i].role;
             if matches!(role, Role::EventTime | Role::ProcessingTime)
                 && inputs.iter().all(|x| x.columns[i].role == role)
@@ -152,8 +153,14 @@ pub(crate) fn column_expr(e: &Bound, schema: &DFSchema, rel: &Rel) -> Outcome<(E
     Ok((translated, column))
 }
 
-/// What a column keeps of the input's column that it is.
+/// What a column keeps of the input's column that it is. Whatever is computed may be NULL: an overflow of decimals is one
+/// though no operand is.
 pub(crate) fn inherit(column: &mut Column, e: &Expr, rel: &Rel) {
+    column.nullable = match e {
+        Expr::Column(i) => rel.columns[*i].nullable,
+        Expr::Literal(l) => l.value == Value::Null,
+        _ => true,
+    };
     match e {
         Expr::Column(i) => {
             column.role = rel.columns[*i].role;

@@ -176,8 +176,11 @@ fn updating(ttl: Option<Ttl>, input: Rel, keys: &[Key], calls: &[Call]) -> Rel {
     let mut columns: Vec<Column> = distinct.iter().map(|i| inputs.columns[*i].clone().materialized()).collect();
     columns.extend(calls.iter().map(|c| c.column.clone()));
     let keys_below = distinct.len();
+    // Without aggregates a row of an append-only input only ever adds its group.
+    let append = calls.is_empty() && input.is_append();
+    let changelog = if append { Changelog::Append } else { Changelog::Retract };
     let op = Op::GroupAggregate { keys: distinct.clone(), aggregates, ttl };
-    let rel = Rel::new(op, vec![inputs.over(input)], columns, Changelog::Retract);
+    let rel = Rel::new(op, vec![inputs.over(input)], columns, changelog);
     let key_at = |p: &usize| distinct.iter().position(|d| d == p).expect("every key is among the distinct ones");
     let order: Vec<usize> = positions.iter().map(key_at).chain(keys_below..keys_below + calls.len()).collect();
     rel.select(&order)

@@ -36,6 +36,11 @@ fn one_row_columns() -> Vec<Column> {
     vec![Column::new("unit", DataType::Int32, true)]
 }
 
+fn nullable(mut c: Column) -> Column {
+    c.nullable = true;
+    c
+}
+
 pub(super) fn one_row() -> Rel {
     let op = Op::Source { table: ONE_ROW.to_owned(), exprs: vec![Expr::Column(0)], watermark: None };
     Rel::new(op, vec![], one_row_columns(), Changelog::Append)
@@ -60,11 +65,12 @@ pub(super) fn translate(v: &Values) -> Outcome<Rel> {
                 Expr::Cast { expr: Box::new(e), to: c.data_type.clone() }
             });
         }
-        Ok(one_row().project(out, columns.clone()))
+        Ok(one_row().project(out, columns.iter().cloned().map(nullable).collect()))
     };
     let mut rows = v.values.iter().map(row).collect::<Outcome<Vec<_>>>()?;
     if rows.len() == 1 {
         return Ok(rows.remove(0));
     }
-    Ok(Rel::new(Op::Union, rows, columns.clone(), Changelog::Append))
+    let columns = columns.into_iter().map(nullable).collect();
+    Ok(Rel::new(Op::Union, rows, columns, Changelog::Append))
 }
