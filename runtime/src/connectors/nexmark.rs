@@ -73,7 +73,7 @@ impl NexmarkTable {
                 "'person.proportion' and 'auction.proportion' must be at least 1, all three together at most 1048576",
             ));
         }
-        if model.rate == 0 || options.u64("next-event.rate")?.is_some_and(|r| r != model.rate) {
+        if !(1..=1 << 40).contains(&model.rate) || options.u64("next-event.rate")?.is_some_and(|r| r != model.rate) {
             return Err(options
                 .invalid("'first-event.rate' must be above 0 and equal to 'next-event.rate': the rate is constant"));
         }

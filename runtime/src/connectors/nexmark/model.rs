@@ -84,7 +84,9 @@ impl Model {
     /// Milliseconds since the epoch.
     #[inline]
     pub(super) fn time(&self, event: u64) -> i64 {
-        BASE_TIME_MS + (u128::from(event) * 1000 / u128::from(self.rate)) as i64
+        // Whole seconds first: the product of all milliseconds could overflow, and 128-bit division is slow.
+        let (seconds, rest) = (event / self.rate, event % self.rate);
+        BASE_TIME_MS + (seconds * 1000 + rest * 1000 / self.rate) as i64
     }
 
     /// Persons up to and with `event`, less one: the newest person's number.

@@ -12,7 +12,7 @@ fn csv_lines(n: usize) -> String {
 }
 
 fn json_lines(n: usize) -> String {
-    (0..n).map(|i| format!("{{\"id\":{i},\"name\":\"name {i}\"}}\n")).collect()
+    (0..n).map(|i| format!("{{\"id\":{i},\"name\":\"name {i}\"}}")).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
