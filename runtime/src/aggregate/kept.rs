@@ -58,7 +58,7 @@ impl Counts {
     pub(super) fn count(&mut self, value: Value, adds: bool) -> bool {
         let count = self.0.entry(value.clone()).or_insert(0);
         *count += if adds { 1 } else { -1 };
-        let (now, crossing) = (*count, if adds { 1 } else { 0 });
+        let (now, crossing) = (*count, i64::from(adds));
         if now == 0 {
             self.0.remove(&value);
         }

@@ -102,9 +102,9 @@ impl GroupAggregate {
             }
             changes.existed.push(exists);
             if exists {
-                group.as_ref().finish(set, &mut changes.before)
+                group.as_ref().finish(set, &mut changes.before);
             } else {
-                changes.before.push_nulls()
+                changes.before.push_nulls();
             }
             for &row in touched.rows(i) {
                 exists = apply(&mut group, set, inputs, batch, row as usize, (*retracts, exists));

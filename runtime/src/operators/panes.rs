@@ -106,6 +106,15 @@ impl StateValue for Closed {
     }
 }
 
+/// How far the running snapshot has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Draining {
+    /// None runs.
+    Done,
+    /// The open panes from here on have not left yet.
+    From(Bound<PaneId>),
+}
+
 /// All panes of an operator.
 pub(super) struct Panes {
     key_groups: KeyGroups,
@@ -113,8 +122,7 @@ pub(super) struct Panes {
     /// Dropped, but the running snapshot still owes their frozen rows.
     leaving: VecDeque<(PaneId, Groups)>,
     closed: KeyedTable<Closed>,
-    /// While a snapshot leaves: the last open pane that has left wholly.
-    draining: Option<Option<PaneId>>,
+    draining: Draining,
     /// A block that is ready for a sink that had no room.
     held: Option<StateBlock>,
     spare: Option<StateBlock>,
@@ -127,7 +135,7 @@ impl Panes {
             open: BTreeMap::new(),
             leaving: VecDeque::new(),
             closed: KeyedTable::new(CLOSED, key_groups),
-            draining: None,
+            draining: Draining::Done,
             held: None,
             spare: None,
         }
@@ -159,9 +167,15 @@ impl Panes {
 
     pub(super) fn drop_pane(&mut self, id: PaneId) {
         if let Some(groups) = self.take(id)
-            && self.draining.is_some()
+            && self.draining != Draining::Done
         {
             self.leaving.push_back((id, groups));
+        }
+    }
+
+    pub(super) fn drop_all(&mut self, ids: Vec<PaneId>) {
+        for id in ids {
+            self.drop_pane(id);
         }
     }
 
@@ -181,13 +195,13 @@ impl Panes {
     }
 
     pub(super) fn barrier(&mut self, epoch: Epoch, scope: Scope) {
-        self.draining = Some(None);
+        self.draining = Draining::From(Bound::Unbounded);
         self.closed.barrier(epoch, scope);
         self.open.values_mut().for_each(|g| g.barrier(epoch, scope));
     }
 
     pub(super) fn drain(&mut self, budget: usize, sink: &mut dyn StateSink) -> Drained {
-        let Some(done) = self.draining else { return Drained::Complete };
+        let Draining::From(from) = self.draining else { return Drained::Complete };
         if let Some(block) = self.held.take()
             && let Err(block) = sink.try_send(block)
         {
@@ -205,14 +219,13 @@ impl Panes {
             }
             self.leaving.pop_front();
         }
-        let from = done.map_or(Bound::Unbounded, Bound::Excluded);
         for (id, groups) in self.open.range_mut((from, Bound::Unbounded)) {
             if left == 0 || handover.drain(*id, groups, &mut left) == Drained::Pending {
                 return Drained::Pending;
             }
-            self.draining = Some(Some(*id));
+            self.draining = Draining::From(Bound::Excluded(*id));
         }
-        self.draining = None;
+        self.draining = Draining::Done;
         Drained::Complete
     }
 

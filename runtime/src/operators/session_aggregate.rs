@@ -36,13 +36,16 @@ pub struct SessionAggregate {
     lateness_ms: i64,
     table: KeyedTable<Sessions>,
     /// Keys by the time at which a session of theirs may have ended.
-    due: BTreeMap<i64, Vec<(u64, Box<[u8]>)>>,
+    due: BTreeMap<i64, Vec<HashedKey>>,
     /// Sessions that end here or before are closed.
     closed: i64,
     /// Sessions that end here or before are to fire.
     target: i64,
     late: Late,
 }
+
+/// A key with its hash.
+type HashedKey = (u64, Box<[u8]>);
 
 /// The open sessions of a key, by rising start; none touches another.
 struct Sessions {

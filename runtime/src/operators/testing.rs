@@ -91,15 +91,13 @@ fn op_of(text: &str) -> Option<RowOp> {
 fn column(cells: Vec<Option<String>>, data_type: &DataType) -> ArrayRef {
     let integers: Option<Vec<Option<i64>>> =
         cells.iter().map(|c| c.as_ref().map(|c| c.parse().ok()).map_or(Some(None), |v| v.map(Some))).collect();
-    match (data_type, integers) {
-        (DataType::Timestamp(..), Some(values)) => cast(&Int64Array::from(values), data_type).unwrap(),
-        _ => {
-            let text: ArrayRef = Arc::new(StringArray::from(cells));
-            let out = cast(&text, data_type).unwrap();
-            assert_eq!(text.null_count(), out.null_count(), "a cell is not a {data_type}: {text:?}");
-            out
-        }
+    if let (DataType::Timestamp(..), Some(values)) = (data_type, integers) {
+        return cast(&Int64Array::from(values), data_type).unwrap();
     }
+    let text: ArrayRef = Arc::new(StringArray::from(cells));
+    let out = cast(&text, data_type).unwrap();
+    assert_eq!(text.null_count(), out.null_count(), "a cell is not a {data_type}: {text:?}");
+    out
 }
 
 /// One line per row, `+I` where the batch is append-only. Timestamps are printed as integers in their unit.
@@ -251,7 +249,7 @@ impl Snapshot {
 impl StateSink for Snapshot {
     fn try_send(&mut self, block: StateBlock) -> Result<(), StateBlock> {
         self.offered += 1;
-        if self.refuse_every > 0 && self.offered % self.refuse_every == 0 {
+        if self.refuse_every > 0 && self.offered.is_multiple_of(self.refuse_every) {
             return Err(block);
         }
         assert_eq!(block.hashes.len(), block.keys.len(), "a key per row");

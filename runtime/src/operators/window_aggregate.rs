@@ -202,11 +202,11 @@ impl WindowAggregate {
         self.closed = self.closed.max(firing.window.end);
         self.panes.close(firing.groups.into_groups(), self.closed);
         let folded = if firing.sum.is_some() { firing.slices } else { vec![] };
-        folded.into_iter().for_each(|id| self.panes.drop_pane(id));
+        self.panes.drop_all(folded);
         let over =
             self.panes.ids().take_while(|id| id.end <= self.closed).filter(|id| is_over(self.grid, *id, self.closed));
         let over: Vec<PaneId> = over.collect();
-        over.into_iter().for_each(|id| self.panes.drop_pane(id));
+        self.panes.drop_all(over);
     }
 }
 
@@ -261,12 +261,9 @@ impl Operator for WindowAggregate {
 
     fn next_output(&mut self) -> Result<Option<Batch>, OperatorError> {
         loop {
-            let mut firing = match self.firing.take().or_else(|| self.next_due().map(|w| self.fire(w))) {
-                Some(firing) => firing,
-                None => {
-                    self.closed = self.closed.max(self.target);
-                    return Ok(None);
-                }
+            let Some(mut firing) = self.firing.take().or_else(|| self.next_due().map(|w| self.fire(w))) else {
+                self.closed = self.closed.max(self.target);
+                return Ok(None);
             };
             let batch = self.advance(&mut firing)?;
             if firing.cursor == 0 {

@@ -40,13 +40,13 @@ impl Expansion {
         while self.row < self.batch.len() && rows.len() < MAX_OUTPUT_ROWS {
             let windows = match &mut self.windows {
                 Some(windows) => windows,
-                none => match self.times.get(self.row) {
-                    Some(t) => none.insert(grid.windows(t)),
-                    None => {
+                none => {
+                    let Some(t) = self.times.get(self.row) else {
                         self.row += 1;
                         continue;
-                    }
-                },
+                    };
+                    none.insert(grid.windows(t))
+                }
             };
             for window in windows.take(MAX_OUTPUT_ROWS - rows.len()) {
                 rows.push(self.row as u32);

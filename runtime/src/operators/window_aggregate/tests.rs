@@ -219,10 +219,13 @@ fn a_changed_lateness_neither_repeats_nor_loses_a_window() {
     }
 }
 
+/// Per window (end, start) and key: rows and total.
+type Open = BTreeMap<(i64, i64, Option<i64>), (i64, Option<i64>)>;
+
 /// What the windows give, by the definition: every row in each of its windows that is still open.
 fn model(window: &Window, lateness: i64, events: &[ModelEvent]) -> Vec<String> {
     let grid = WindowGrid::new(window).unwrap();
-    let mut open: BTreeMap<(i64, i64, Option<i64>), (i64, Option<i64>)> = BTreeMap::new();
+    let mut open = Open::new();
     let (mut closed, mut output) = (i64::MIN, vec![]);
     for event in events {
         match event {
