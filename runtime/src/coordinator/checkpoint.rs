@@ -57,6 +57,8 @@ pub struct Checkpoints {
     last_output: LastOutput,
     next_epoch: Epoch,
     pending: Option<Pending>,
+    /// The run has been declared stable.
+    stable: bool,
     /// When the last one began, by the clock's `elapsed`.
     last_begun: Duration,
     metrics: Arc<CheckpointMetrics>,
@@ -86,6 +88,7 @@ impl Checkpoints {
             last_output,
             next_epoch,
             pending: None,
+            stable: false,
             last_begun: clock.elapsed(),
             metrics,
             _lock: lock,
@@ -170,6 +173,10 @@ impl Checkpoints {
         if let Some(permit) = canonical.permit {
             self.sinks.settle(manifest, spec.allow_dropped_state).await?;
             self.journal.committed(permit).await?;
+        }
+        if !std::mem::replace(&mut self.stable, true) {
+            // Without an operator that weighs evidence, the first committed epoch is it: what the run came from is released.
+            self.journal.stable().await?;
         }
         Ok(())
     }
