@@ -229,7 +229,11 @@ fn make_directory(directory: &Path) -> io::Result<()> {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let parent = directory.parent().filter(|p| !p.as_os_str().is_empty());
             make_directory(parent.ok_or(e)?)?;
-            make_directory(directory)
+            // Not again by this function: some file systems (/proc) deny a new directory by "not found" for ever.
+            match fs::create_dir(directory) {
+                Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(e),
+                _ => sync_directory(directory),
+            }
         }
         Err(e) => Err(e),
     }

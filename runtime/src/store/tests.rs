@@ -204,3 +204,11 @@ fn a_directory_in_use_says_by_whom() {
     assert!(lock::acquire(&store, &path).unwrap().is_some());
     assert!(lock::acquire(&ObjectBacked::memory(), &path).unwrap().is_none());
 }
+
+/// A file system that answers "not found" to every new directory ended the process by a stack overflow.
+#[tokio::test]
+async fn a_file_system_without_directories_is_an_error() {
+    let store = super::open("/proc/sluice-test", &[], 0).unwrap();
+    let e = store.put("a/b", bytes::Bytes::from_static(b"x")).await.unwrap_err();
+    assert!(e.to_string().contains("/proc/sluice-test"), "{e}");
+}
