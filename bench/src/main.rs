@@ -5,6 +5,7 @@
 
 mod connectors;
 mod machine;
+mod queries;
 mod report;
 mod state;
 
@@ -20,7 +21,7 @@ pub struct Bench {
 
 /// Every module's list, in the order in which they run.
 fn all() -> impl Iterator<Item = &'static Bench> {
-    [state::BENCHES, connectors::BENCHES].into_iter().flatten()
+    [queries::BENCHES, state::BENCHES, connectors::BENCHES].into_iter().flatten()
 }
 
 fn main() -> ExitCode {
