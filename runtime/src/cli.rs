@@ -9,6 +9,7 @@ pub mod plan;
 pub mod run;
 pub mod savepoint;
 pub mod state;
+pub mod table_view;
 
 use clap::{Args, Parser, Subcommand};
 use exit::Exit;

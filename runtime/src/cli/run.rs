@@ -1,16 +1,17 @@
 //! `sluice run`.
 
 use super::exit::Exit;
+use super::table_view::TableView;
 use super::{JobArgs, StateArgs, block_on, job};
 use crate::clock::Clock;
-use crate::connectors::terminal::StandardTerminal;
+use crate::connectors::terminal::{StandardTerminal, Terminal};
 use crate::coordinator::{Delivery, Outcome, Request, RunError, RunSpec, Watch, run as run_job};
 use crate::job_file::JobFile;
 use crate::metrics::exposition::Exposition;
 use crate::metrics::server::MetricsServer;
 use crate::progress::{ProgressLine, Totals, thousands};
 use crate::store;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sluice_core::plan::Plan;
 use sluice_core::savepoint::RestoreSource;
 use sluice_sql::duration_ms;
@@ -47,9 +48,20 @@ pub struct RunArgs {
     /// 'execution.checkpointing.interval'`, or 10s.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     checkpoint_interval: Option<Duration>,
+    /// How the rows of a bare SELECT are shown: as they change, in Flink's notation, or as the table that they make.
+    #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
+    output_format: OutputFormat,
     /// Serve Prometheus metrics at http://ADDR/metrics.
     #[arg(long, value_name = "ADDR")]
     metrics_addr: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    /// A table on a terminal, the changelog in a pipe.
+    Auto,
+    Changelog,
+    Table,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -64,8 +76,16 @@ pub const DEFAULT_STATE: &str = ".sluice/state";
 
 pub fn run(args: RunArgs) -> Result<(), Exit> {
     let (file, planned) = job::load(&args.job)?;
-    let (spec, uri) = spec(&args, &file, planned.plan)?;
-    block_on(drive(args, spec, uri))
+    let (mut spec, uri) = spec(&args, &file, planned.plan)?;
+    let view = table_view(args.output_format, &spec.plan).map(Arc::new);
+    if let Some(v) = &view {
+        spec.terminal = Arc::clone(v) as Arc<dyn Terminal>;
+    }
+    let result = block_on(drive(args, spec, uri));
+    if let Some(v) = view {
+        print!("{}", v.text());
+    }
+    result
 }
 
 fn spec(args: &RunArgs, file: &JobFile, plan: Plan) -> Result<(RunSpec, String), Exit> {
@@ -126,6 +146,20 @@ fn spec(args: &RunArgs, file: &JobFile, plan: Plan) -> Result<(RunSpec, String),
 
 fn is_written(plan: &Plan, table: &str) -> bool {
     plan.nodes.iter().any(|n| matches!(&n.op, sluice_core::plan::Op::Sink { table: t, .. } if t == table))
+}
+
+/// One bare SELECT, and somebody who looks at it or asked for a table.
+fn table_view(format: OutputFormat, plan: &Plan) -> Option<TableView> {
+    let shown: Vec<_> = plan.tables.values().filter(|t| t.options.contains_key(sluice_sql::TERMINAL_OPTION)).collect();
+    let wanted = match format {
+        OutputFormat::Auto => TableView::wanted(),
+        OutputFormat::Changelog => false,
+        OutputFormat::Table => true,
+    };
+    match shown.as_slice() {
+        [table] if wanted => Some(TableView::new(table.schema.fields().iter().map(|f| f.name().clone()).collect())),
+        _ => None,
+    }
 }
 
 /// The planner has checked the value.
