@@ -1,6 +1,6 @@
 //! What a person would write for one query, knowing everything but the constants. Single-threaded, over the same batches.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use hashbrown::HashMap;
 use std::hint::black_box;

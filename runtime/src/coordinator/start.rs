@@ -129,8 +129,11 @@ async fn restore_point(
         return Ok((From::Nothing, None));
     }
     Ok(match tail.and_then(|t| t.summary().resume.as_ref()) {
-        None => (From::Latest, None),
-        Some(r) => (From::Latest, Some(savepoint::open_reference(&spec.store, paths, r, options).await?)),
+        None => (From::Resume(None), None),
+        // If the job moves on before the start is written, the start is refused: these bytes are what the tasks get.
+        Some(r) => {
+            (From::Resume(Some(r.clone())), Some(savepoint::open_reference(&spec.store, paths, r, options).await?))
+        }
     })
 }
 
