@@ -6,6 +6,7 @@
 //! | BOOLEAN | `true` | `TRUE` |
 //! | DOUBLE | `1.0`, `1.0E10` | the same |
 //! | DECIMAL(10, 2) | `1.50` | the same |
+//! | DECIMAL(10, 8) | `0E-8`, `1.5E-7` | `0.00000000`, `0.00000015` |
 //! | DATE | `2026-01-31` | the same |
 //! | TIME | `10:20`, `10:20:30`, `10:20:30.100` | `10:20:00`, `10:20:30.100` |
 //! | TIMESTAMP(3) | `2026-01-01T00:00`, `2026-01-01T00:00:00.100` | `2026-01-01 00:00:00.000` |
@@ -77,7 +78,11 @@ pub(super) fn write_value(out: &mut String, array: &ArrayRef, row: usize, style:
             Ok(())
         }
         DataType::Decimal128(_, scale) => {
-            write_decimal(out, array.as_primitive::<Decimal128Type>().value(row), *scale);
+            let v = array.as_primitive::<Decimal128Type>().value(row);
+            match style {
+                Style::Row => write_big_decimal(out, v, *scale),
+                Style::Cast => write_decimal(out, v, *scale),
+            }
             Ok(())
         }
         DataType::Utf8 => out.write_str(array.as_string::<i32>().value(row)),
@@ -96,6 +101,19 @@ pub(super) fn write_value(out: &mut String, array: &ArrayRef, row: usize, style:
             Ok(())
         }
     };
+}
+
+/// `BigDecimal.toString`: like `CAST`, but `0E-13` and `1.5E-7` where the first digit is behind the sixth place.
+fn write_big_decimal(out: &mut String, v: i128, scale: i8) {
+    let digits = v.unsigned_abs().to_string();
+    let exponent = digits.len() as i32 - 1 - i32::from(scale);
+    if scale < 0 || exponent >= -6 {
+        write_decimal(out, v, scale);
+        return;
+    }
+    let (first, rest) = digits.split_at(1);
+    let (sign, point) = (if v < 0 { "-" } else { "" }, if rest.is_empty() { "" } else { "." });
+    let _ = write!(out, "{sign}{first}{point}{rest}E{exponent}");
 }
 
 fn write_bytes(out: &mut String, bytes: &[u8], style: Style) {

@@ -298,20 +298,23 @@ fn timestampdiff(call: &Call) -> Result<ArrayRef> {
     })
 }
 
-/// The most months that `b` can be moved on without passing `a`; the end of a month counts as its last day (Calcite's
-/// `subtractMonths`, which Flink uses).
+/// Months from `b` to `a` as Calcite's `subtractMonths` counts them, which Flink uses: by the days, of which the end of a month
+/// counts as its last day; then one less where both are the same day and the time is earlier (also when counting backwards).
 fn months_between(a: Wall, b: Wall) -> i64 {
-    if a.days < b.days {
-        return -months_between(b, a);
+    let months = months_between_days(a.days, b.days);
+    if add_months(b.days, months) == a.days && a.nanos < b.nanos { months - 1 } else { months }
+}
+
+fn months_between_days(a: i64, b: i64) -> i64 {
+    if a < b {
+        return -months_between_days(b, a);
     }
-    let mut m = (a.days - b.days) / 31;
-    loop {
-        if add_months(b.days, m) >= a.days || add_months(b.days, m + 1) > a.days {
-            break;
-        }
+    // No month has more than 31 days: never too many to start with.
+    let mut m = (a - b) / 31;
+    while add_months(b, m) < a && add_months(b, m + 1) <= a {
         m += 1;
     }
-    if add_months(b.days, m) == a.days && a.nanos < b.nanos { m - 1 } else { m }
+    m
 }
 
 #[cfg(test)]
@@ -338,5 +341,8 @@ mod tests {
         assert_eq!(months_between(at(2020, 3, 14, 0), at(2020, 1, 15, 0)), 1);
         assert_eq!(months_between(at(2020, 2, 15, 1), at(2020, 1, 15, 2)), 0);
         assert_eq!(months_between(at(2020, 1, 1, 0), at(2020, 3, 1, 0)), -2);
+        // 31 January 00:00 to 31 December 23:59:59 of the year before: the time only ever takes away.
+        assert_eq!(months_between(at(2023, 12, 31, 86_399), at(2024, 1, 31, 0)), -1);
+        assert_eq!(months_between(at(2023, 12, 31, 0), at(2024, 1, 31, 1)), -2);
     }
 }
