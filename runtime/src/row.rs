@@ -79,6 +79,12 @@ impl RowBuffer {
         self.width = 0;
     }
 
+    /// Room for rows like those of `other`.
+    pub fn reserve(&mut self, other: &Self) {
+        self.bytes.reserve(other.bytes.len());
+        self.offsets.reserve(other.offsets.len());
+    }
+
     #[inline]
     pub fn push(&mut self, row: &[u8]) {
         self.push_with(|out| out.extend_from_slice(row));

@@ -76,7 +76,14 @@ impl Outbox {
     fn close(&mut self, in_turn: bool) {
         let block = if in_turn { &mut self.rows } else { &mut self.early };
         if !block.is_empty() {
-            let next = self.spare.take().unwrap_or_else(|| StateBlock::new(self.table));
+            let mut next = self.spare.take().unwrap_or_else(|| StateBlock::new(self.table));
+            if is_full(block) {
+                // More of the same size is likely: growing by doubling would cost as much as the copying itself.
+                next.hashes.reserve(block.hashes.len());
+                next.deleted.reserve(block.deleted.len());
+                next.keys.reserve(&block.keys);
+                next.values.reserve(&block.values);
+            }
             self.ready.push_back(std::mem::replace(block, next));
         }
     }

@@ -1,8 +1,8 @@
 //! A table of slots: an extendible directory from hash prefix to sub-table, and the cooperative drain over them.
 //!
 //! What a row's words mean is the face's matter ([`super::KeyedTable`], [`super::WordTable`]); this module finds, marks, moves and
-//! drains them. A sub-table is drained in one go; one that must grow before its turn is drained first, so that moving rows
-//! never meets a half-drained sub-table.
+//! drains them. A sub-table is drained in one go, so none is ever half drained: one that grows, splits or shrinks before its
+//! turn keeps its place in the drain, because the rows' headers move with them.
 
 use super::prefetch::prefetch;
 use super::slot::{self, HASH_MASK, Parity};
@@ -135,7 +135,7 @@ impl SlotTable {
                 (at, false)
             }
             Probe::Vacant(slot) if !self.subs[sub].is_full() => (self.occupy(Place { sub, slot }, hash), true),
-            Probe::Vacant(_) => (self.insert_with_growth(hash, emit), true),
+            Probe::Vacant(_) => (self.insert_with_growth(hash), true),
         }
     }
 
@@ -150,8 +150,8 @@ impl SlotTable {
 
     #[cold]
     #[inline(never)]
-    fn insert_with_growth(&mut self, hash: u64, emit: &mut impl FnMut(u64, &[u64])) -> Place {
-        self.make_room(hash, emit);
+    fn insert_with_growth(&mut self, hash: u64) -> Place {
+        self.make_room(hash);
         let sub = self.sub_of(hash);
         match self.subs[sub].find(self.stride, hash, |_| false) {
             Probe::Found(slot) | Probe::Vacant(slot) => self.occupy(Place { sub, slot }, hash),
@@ -164,7 +164,7 @@ impl SlotTable {
             return (at, false);
         }
         if self.subs[self.sub_of(hash)].is_full() {
-            self.make_room(hash, &mut |_, _| ());
+            self.make_room(hash);
         }
         let sub = self.sub_of(hash);
         let (Probe::Found(slot) | Probe::Vacant(slot)) = self.subs[sub].find(self.stride, hash, |_| false);
@@ -180,7 +180,6 @@ impl SlotTable {
         self.subs[at.sub].remove(self.stride, at.slot);
         self.len -= 1;
         if self.subs[at.sub].is_sparse() {
-            self.drain_sub(at.sub, emit);
             self.replace(at.sub, |s, stride| s.shrunk(stride));
         }
         persisted
@@ -200,8 +199,7 @@ impl SlotTable {
     }
 
     /// Grows or splits the sub-table of `hash` until it has room for one more.
-    fn make_room(&mut self, hash: u64, emit: &mut impl FnMut(u64, &[u64])) {
-        self.drain_sub(self.sub_of(hash), emit);
+    fn make_room(&mut self, hash: u64) {
         loop {
             let sub = self.sub_of(hash);
             if self.subs[sub].wants_split() && self.separates(sub) {
