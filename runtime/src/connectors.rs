@@ -73,16 +73,6 @@ impl Connector {
         })
     }
 
-    /// What kinds of rows its sink takes.
-    pub const fn accepts(self) -> Accepts {
-        match self {
-            Self::Filesystem | Self::Socket => Accepts::Inserts,
-            Self::Blackhole | Self::Print => Accepts::Everything,
-            // They only read: nothing is accepted, and `validate_sink` says so.
-            Self::Nexmark | Self::Datagen => Accepts::Inserts,
-        }
-    }
-
     fn cannot_read(self, table: &Table) -> ConnectorError {
         let name = self.name();
         Options::new(table).invalid(format!("connector '{name}' only writes: it cannot be used after FROM or JOIN"))
@@ -114,6 +104,17 @@ pub fn validate_sink(table: &Table) -> Result<SinkGuarantee, ConnectorError> {
         Connector::Socket => socket::SocketTable::parse(table).map(|_| SinkGuarantee::BestEffort),
         Connector::Print => print::PrintOptions::parse(table).map(|_| SinkGuarantee::AtLeastOnce),
         Connector::Blackhole => blackhole::check(table).map(|()| SinkGuarantee::ExactlyOnce),
+        Connector::Nexmark | Connector::Datagen => Err(connector.cannot_write(table)),
+    }
+}
+
+/// What kinds of rows the sink of a table takes. Pure.
+pub fn sink_accepts(table: &Table) -> Result<Accepts, ConnectorError> {
+    let connector = Connector::of(table)?;
+    match connector {
+        Connector::Filesystem => filesystem::FileTable::for_writing(table).map(|t| t.accepts()),
+        Connector::Socket => Ok(Accepts::Inserts),
+        Connector::Print | Connector::Blackhole => Ok(Accepts::Everything),
         Connector::Nexmark | Connector::Datagen => Err(connector.cannot_write(table)),
     }
 }
@@ -159,6 +160,16 @@ mod tests {
         assert!(check(&[("connector", "print")]).contains("only writes"));
         let e = validate_sink(&table(vec![], &[("connector", "datagen")])).unwrap_err().to_string();
         assert!(e.contains("only reads"), "{e}");
+    }
+
+    /// `sluice check` and the run must not disagree.
+    #[test]
+    fn what_a_sink_takes_is_known_before_it_is_opened() {
+        let csv = [("connector", "filesystem"), ("path", "p"), ("format", "csv")];
+        assert_eq!(sink_accepts(&table(vec![], &csv)).unwrap(), Accepts::Inserts);
+        let changelog: Vec<_> = csv.into_iter().chain([("sink.changelog", "true")]).collect();
+        assert_eq!(sink_accepts(&table(vec![], &changelog)).unwrap(), Accepts::Everything);
+        assert_eq!(sink_accepts(&table(vec![], &[("connector", "print")])).unwrap(), Accepts::Everything);
     }
 
     /// The manual cannot lack an option.

@@ -136,7 +136,7 @@ pub enum RunError {
     Checkpoint(#[from] checkpoint::CheckpointError),
     #[error("{label}: {error}")]
     Task { label: String, error: TaskError },
-    #[error("a worker thread panicked: {0}")]
+    #[error("a worker thread ended: {0}")]
     Panicked(String),
 }
 

@@ -2,7 +2,7 @@
 
 use super::JobArgs;
 use super::exit::Exit;
-use crate::connectors::{Connector, validate_sink, validate_source};
+use crate::connectors::{sink_accepts, validate_sink, validate_source};
 use crate::coordinator::sinks::check_accepts;
 use crate::job_file::JobFile;
 use sluice_core::plan::{Op, Plan};
@@ -44,7 +44,7 @@ fn check_connectors(plan: &Plan) -> Result<(), Exit> {
                 let declared = &plan.tables[table];
                 problems.extend(validate_sink(declared).err().map(|e| e.to_string()));
                 let rows = plan.nodes[node.inputs[0].node].changelog;
-                if let Ok(accepts) = Connector::of(declared).map(Connector::accepts) {
+                if let Ok(accepts) = sink_accepts(declared) {
                     let fits = check_accepts(table, accepts, rows, !upsert_keys.is_empty());
                     problems.extend(fits.err().map(|e| e.to_string()));
                 }

@@ -20,7 +20,7 @@ mod writer;
 use super::options::Options;
 use super::{ConnectorContext, on_error::OnError};
 use crate::clock::Clock;
-use crate::connector::{ConnectorError, Sink, Source, SourceGuarantee, Split, SplitReader};
+use crate::connector::{Accepts, ConnectorError, Sink, Source, SourceGuarantee, Split, SplitReader};
 use crate::format::Format;
 use crate::format::compression::Compression;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -162,6 +162,10 @@ impl FileTable {
             )));
         }
         Ok(parsed)
+    }
+
+    pub(super) fn accepts(&self) -> Accepts {
+        if self.changelog { Accepts::Everything } else { Accepts::Inserts }
     }
 
     /// Columns of the files that are written.

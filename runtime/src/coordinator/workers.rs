@@ -58,7 +58,7 @@ impl Workers {
                 let message = match std::panic::catch_unwind(run) {
                     Ok(None) => return,
                     Ok(Some(message)) => message,
-                    Err(panic) => panic_text(&*panic),
+                    Err(panic) => format!("it panicked: {}", panic_text(&*panic)),
                 };
                 let _ = failed.blocking_send(WorkerEvent::Panicked { worker: index, message });
             };

@@ -68,7 +68,7 @@ impl Sink for FileSink {
     }
 
     fn accepts(&self) -> Accepts {
-        if self.table.changelog { Accepts::Everything } else { Accepts::Inserts }
+        self.table.accepts()
     }
 
     fn writer(&self, slot: SinkSlot) -> Result<Box<dyn SinkWriter>, ConnectorError> {
