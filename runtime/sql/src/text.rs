@@ -106,22 +106,15 @@ impl<'a> Substitution<'a> {
         if name.starts_with("secret:") {
             return None;
         }
-        match self.variables.get(&name) {
-            Some(value) => {
-                self.pieces.push(Piece { start: self.out.len(), original: i, variable: true });
-                self.out.extend(value.chars());
-                self.pieces.push(Piece { start: self.out.len(), original: end + 1, variable: false });
-            }
-            None => {
-                let (line, column) = position_of(self.original, i);
-                let known = did_you_mean(&name, self.variables.keys().map(String::as_str));
-                self.errors.push(SqlError {
-                    line,
-                    column,
-                    message: format!("variable '{name}' has no value"),
-                    hint: known.or_else(|| Some(format!("give it with --var {name}=VALUE"))),
-                });
-            }
+        if let Some(value) = self.variables.get(&name) {
+            self.pieces.push(Piece { start: self.out.len(), original: i, variable: true });
+            self.out.extend(value.chars());
+            self.pieces.push(Piece { start: self.out.len(), original: end + 1, variable: false });
+        } else {
+            let (line, column) = position_of(self.original, i);
+            let known = did_you_mean(&name, self.variables.keys().map(String::as_str));
+            let hint = known.or_else(|| Some(format!("give it with --var {name}=VALUE")));
+            self.errors.push(SqlError { line, column, message: format!("variable '{name}' has no value"), hint });
         }
         Some(end + 1)
     }

@@ -75,7 +75,8 @@ fn views_of_views_do_not_multiply_without_bound() {
     let mut text = "CREATE VIEW v0 AS SELECT a FROM t;\n".to_owned();
     for i in 1..40 {
         let p = i - 1;
-        text += &format!("CREATE VIEW v{i} AS SELECT x.a FROM v{p} AS x JOIN v{p} AS y ON x.a = y.a;\n");
+        let view = format!("CREATE VIEW v{i} AS SELECT x.a FROM v{p} AS x JOIN v{p} AS y ON x.a = y.a;\n");
+        text.push_str(&view);
     }
     assert!(message(&(text + "SELECT a FROM v39")).contains("operators"));
 }

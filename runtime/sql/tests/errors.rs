@@ -29,7 +29,8 @@ fn every_refusal_names_what_where_and_what_to_do() {
             if got.trim() != expected.trim() {
                 wrong.push(format!("{name}: got\n{got}\nexpected\n{}", expected.trim()));
             }
-            updated += &format!("=== {name}\n{}\n---\n{}\n\n", sql.trim_end(), got.trim_end());
+            let block = format!("=== {name}\n{}\n---\n{}\n\n", sql.trim_end(), got.trim_end());
+            updated.push_str(&block);
         }
         if std::env::var_os("UPDATE_PLANS").is_some() {
             std::fs::write(&file, updated).unwrap();

@@ -18,7 +18,7 @@ const PER_CITY: &str =
 const PER_MINUTE: &str = "INSERT INTO c SELECT window_start, COUNT(*) FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end;";
 
 fn planned(statements: &[&str]) -> Plan {
-    plan(&format!("{TABLES}{}", statements.join("\n")), &PlanOptions::default()).unwrap().plan
+    plan(&format!("{TABLES}{}", statements.join("\n")), &PlanOptions::default()).expect("the script plans").plan
 }
 
 /// Ids of all but projections: those hold nothing.
