@@ -1,6 +1,7 @@
 use super::*;
 use crate::Duration;
 use crate::stream_job::{DesiredState, OnSavepointFailure, Overlap, Rollback, StateDeletion, UpgradeMode};
+use std::fmt::Write as _;
 
 const HEAD: &str = "apiVersion: sluice.dev/v1alpha1\nkind: StreamJob\nmetadata: {name: bids}\n";
 
@@ -150,7 +151,7 @@ fn hostile_text_ends_in_an_error() {
     let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
     for (i, name) in ('b'..='k').enumerate() {
         let before = char::from(b'a' + u8::try_from(i).unwrap());
-        bomb += &format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 9].join(", "));
+        writeln!(bomb, "{name}: &{name} [{}]", vec![format!("*{before}"); 9].join(", ")).unwrap();
     }
     assert!(matches!(parse(&bomb), Err(ManifestError::Syntax { .. })));
 }
