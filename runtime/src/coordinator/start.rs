@@ -185,8 +185,7 @@ impl Beginning {
         watch: &watch::Sender<Watch>,
     ) -> Result<(Workers, Checkpoints, Sources), RunError> {
         let plan = &spec.plan;
-        let summary = self.journal.summary();
-        let key_groups = summary.key_groups;
+        let key_groups = self.journal.summary().key_groups;
         let restored = self.restored.as_ref().map(|p| &p.manifest);
         let blueprint = Blueprint {
             plan,
@@ -207,26 +206,14 @@ impl Beginning {
         };
         let checkpoint_metrics = Arc::clone(&watched.checkpoints);
         watch.send_replace(watched);
-        let identity = Identity {
-            job: summary.job.clone(),
-            fence: self.journal.fence(),
-            writer: self.journal.writer().clone(),
-            key_groups,
-            parallelism: spec.parallelism as u32,
-        };
+        let identity = self.identity(spec);
         let restore = Arc::new(Restore {
             plan: Arc::clone(plan),
             point: self.restored.clone(),
             key_groups,
             parallelism: spec.parallelism,
         });
-        let owner = SegmentOwner {
-            paths: self.journal.paths().clone(),
-            fence: identity.fence,
-            writer: identity.writer.clone(),
-            key_groups,
-            operators: plan.nodes.iter().map(|n| n.id.clone()).collect(),
-        };
+        let owner = self.owner(spec);
         let threads = |e| RunError::Panicked(format!("failed to start a thread: {e}"));
         let mut writer = SnapshotWriter::start(Arc::clone(&spec.store), owner, spec.parallelism).map_err(threads)?;
         let workers = Workers::start(
@@ -250,6 +237,27 @@ impl Beginning {
             &spec.clock,
         );
         Ok((workers, checkpoints, self.sources))
+    }
+
+    fn identity(&self, spec: &RunSpec) -> Identity {
+        let summary = self.journal.summary();
+        Identity {
+            job: summary.job.clone(),
+            fence: self.journal.fence(),
+            writer: self.journal.writer().clone(),
+            key_groups: summary.key_groups,
+            parallelism: spec.parallelism as u32,
+        }
+    }
+
+    fn owner(&self, spec: &RunSpec) -> SegmentOwner {
+        SegmentOwner {
+            paths: self.journal.paths().clone(),
+            fence: self.journal.fence(),
+            writer: self.journal.writer().clone(),
+            key_groups: self.journal.summary().key_groups,
+            operators: spec.plan.nodes.iter().map(|n| n.id.clone()).collect(),
+        }
     }
 }
 
