@@ -144,6 +144,8 @@ pub enum RunError {
 const DISCOVER_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a job until it finishes, fails or is asked to stop. `watch` gets the counters once the tasks exist.
+///
+/// Needs a multi-threaded runtime: worker threads wait for its I/O while the run is being dropped.
 pub async fn run(
     mut spec: RunSpec,
     requests: mpsc::Receiver<Request>,

@@ -58,7 +58,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn check_magic(bytes: &[u8]) -> Result<(), Damage> {
+/// The first bytes of an object, and the last of its trailer.
+pub(super) fn check_magic(bytes: &[u8]) -> Result<(), Damage> {
     let mut c = Cursor(bytes);
     if c.array() != Some(MAGIC) {
         return Err(Damage::Segment("it does not begin and end as a segment does"));

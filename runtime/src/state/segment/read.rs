@@ -1,7 +1,8 @@
 //! Segments in a store: the footer first, then only the blocks that are wanted.
 
 use super::super::StateBlock;
-use super::{BlockIndex, Damage, Footer, SegmentError, Tail, decode_block, read_tail};
+use super::decode::check_magic;
+use super::{BlockIndex, Damage, Footer, HEADER, SegmentError, Tail, decode_block, read_tail};
 use crate::store::{ErrorClass, Store, StoreError};
 use bytes::Bytes;
 use std::ops::Range;
@@ -25,7 +26,15 @@ impl SegmentReader {
         loop {
             let tail = store.get_range(path, length - need..length).await.map_err(|e| missing(path, e))?;
             match read_tail(&tail, length).map_err(|d| damaged(path, &d))? {
-                Tail::Footer(footer) => return Ok(Self { path: path.to_owned(), footer }),
+                Tail::Footer(footer) => {
+                    // A small segment is here as a whole; of a large one the beginning costs a request.
+                    let head = match tail.first_chunk::<HEADER>().filter(|_| need == length) {
+                        Some(head) => Bytes::copy_from_slice(head),
+                        None => store.get_range(path, 0..HEADER as u64).await.map_err(|e| missing(path, e))?,
+                    };
+                    check_magic(&head).map_err(|d| damaged(path, &d))?;
+                    return Ok(Self { path: path.to_owned(), footer });
+                }
                 Tail::Longer(n) if n > need && n <= length => need = n,
                 Tail::Longer(_) => return Err(damaged(path, &Damage::Segment("its footer is longer than itself"))),
             }
