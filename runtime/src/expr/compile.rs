@@ -280,6 +280,11 @@ impl Compiler<'_> {
             nodes.push(node);
             arg_fields.push(Arc::new(Field::new("arg", arg_type, true)));
         }
+        if let Some((by, from)) = remainder(function, &nodes, &arg_fields) {
+            // The remainder fits the divisor's type, which is the function's.
+            let reduced = Node::Reduced(Box::new(nodes.swap_remove(0)), by);
+            return Ok((coerced(reduced, &from, data_type)?, data_type.clone()));
+        }
         let call = Call {
             name: function.to_owned(),
             udf,
@@ -334,6 +339,16 @@ fn coerced(node: Node, from: &DataType, to: &DataType) -> Result<Node, ExprError
         },
         node => Node::Cast(Box::new(node), cast),
     })
+}
+
+/// `MOD(column, constant)` of integers is the operator.
+fn remainder(function: &str, args: &[Node], fields: &[Arc<Field>]) -> Option<(Reduced, DataType)> {
+    let ("mod", [dividend, divisor]) = (function, args) else { return None };
+    if matches!(dividend, Node::Constant(_)) {
+        return None;
+    }
+    let from = fields[0].data_type();
+    Some((Reduced::new(true, from, integer(divisor)?)?, from.clone()))
 }
 
 fn integer(node: &Node) -> Option<i64> {
