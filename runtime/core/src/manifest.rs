@@ -87,7 +87,7 @@ pub struct SegmentRef {
     /// Rows, tombstones included.
     pub rows: u64,
     pub tombstones: u64,
-    /// Holds every live row of its range at its epoch: nothing older of that range is needed.
+    /// Part of a full snapshot: with the other segments of its task and epoch it stands alone.
     pub full: bool,
 }
 

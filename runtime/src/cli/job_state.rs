@@ -68,7 +68,7 @@ pub fn describe(m: &Manifest) -> String {
         for split in &o.splits {
             let _ = writeln!(s, "    split {}", split.split);
         }
-        for sink in &o.sink {
+        if let Some(sink) = &o.sink {
             let _ = writeln!(
                 s,
                 "    sink '{}', {} slots, {} with staged output",
