@@ -9,6 +9,7 @@ use sluice_core::manifest::{
 };
 use sluice_core::plan::{Node, Op, Plan};
 use sluice_core::time::EventTime;
+use sluice_sql::explain::holds_state;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What does not change between the checkpoints of a run.
@@ -62,19 +63,8 @@ pub fn manifest(
 
 /// Whether a restore without this operator's part loses something.
 pub fn keeps_state(op: &Op) -> bool {
-    match op {
-        Op::Source { .. }
-        | Op::WindowAggregate { .. }
-        | Op::AttachedWindowAggregate { .. }
-        | Op::GroupAggregate { .. }
-        | Op::Join { .. }
-        | Op::IntervalJoin { .. }
-        | Op::WindowJoin { .. }
-        | Op::TopN { .. }
-        | Op::WindowTopN { .. }
-        | Op::Deduplicate { .. } => true,
-        Op::Project { .. } | Op::Filter { .. } | Op::Union | Op::WindowAssign { .. } | Op::Sink { .. } => false,
-    }
+    // A sink's staging is settled by its own epoch.
+    holds_state(op) && !matches!(op, Op::Sink { .. })
 }
 
 fn operator(
